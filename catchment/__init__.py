@@ -1,0 +1,3 @@
+"""Catchment: a telemetry data platform that a team runs for itself."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,54 @@
+"""A document: one ping after the decoder, with the metadata that every table and every stream shares.
+
+The decoder makes it, the lake and the streams read it. It never holds a client's address. The metadata fields follow
+the original pipeline's (names in camelCase there, see `STREAM_FIELDS` in `ingestion/streams.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Document:
+    """One accepted ping. Texts that are unknown are None; `country` is "??" when the look-up found nothing."""
+
+    namespace: str
+    doctype: str
+    version: int
+    document_id: str
+    """UUID text, lower case."""
+    submission_ns: int
+    """When the edge received it, ns since the epoch, UTC."""
+    body: bytes
+    """The JSON text as received, after gunzip."""
+    content: dict[str, Any]
+    """The parsed body. Readers must not change it."""
+    client_id: str | None = None
+    sample_id: int | None = None
+    """CRC-32 of the client id's text modulo 100."""
+    normalized_channel: str | None = None
+    normalized_os: str | None = None
+    normalized_os_version: str | None = None
+    normalized_app_name: str | None = None
+    normalized_country_code: str | None = None
+    geo_country: str | None = None
+    geo_subdivision1: str | None = None
+    geo_subdivision2: str | None = None
+    geo_city: str | None = None
+    user_agent_browser: str | None = None
+    user_agent_version: str | None = None
+    user_agent_os: str | None = None
+    app_name: str | None = None
+    """The application as the URI names it (Firefox form only), like the next three."""
+    app_version: str | None = None
+    app_update_channel: str | None = None
+    app_build_id: str | None = None
+    header_date: str | None = None
+    header_dnt: str | None = None
+    header_host: str | None = None
+    header_x_debug_id: str | None = None
+    header_x_pingsender_version: str | None = None
+    header_x_source_tags: str | None = None
+    header_x_telemetry_agent: str | None = None
