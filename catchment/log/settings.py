@@ -1,0 +1,57 @@
+"""Settings of the log: where it is, how it is cut into segments, and how long its topics are kept.
+
+`retention_of` gives the rule of the platform's own topics; a topic that is created with a rule of its own keeps that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catchment.config import option
+from catchment.log.port import MAX_PAYLOAD_BYTES, Retention
+
+_DAY_S = 86_400.0
+_STREAMS = ("decoded", "errors", "duplicates")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Section `[log]`."""
+
+    url: str = option("file:log", "Where the log is: `file:` and a directory (relative to the home).")
+    segment_bytes: int = option(
+        64 * 1024 * 1024, "A segment of this size is sealed and the next one begun.", unit="bytes", minimum=4096
+    )
+    max_queue_bytes: int = option(
+        64 * 1024 * 1024,
+        "Payloads that one partition's writer holds in memory; more are refused as busy.",
+        unit="bytes",
+        minimum=MAX_PAYLOAD_BYTES,
+    )
+    min_free_bytes: int = option(
+        1024 * 1024 * 1024,
+        "Space that must stay free on the log's disk; below it appends are refused as full.",
+        unit="bytes",
+        minimum=0,
+    )
+    raw_max_age_s: float = option(
+        7 * _DAY_S, "Submissions older than this go once the loader is behind them.", unit="seconds", minimum=60
+    )
+    raw_max_bytes: int = option(
+        20 * 1024**3, "Submissions beyond this size go once the loader is behind them.", unit="bytes", minimum=0
+    )
+    stream_max_age_s: float = option(
+        2 * _DAY_S, "Decoded, error and duplicate records older than this go.", unit="seconds", minimum=60
+    )
+    stream_max_bytes: int = option(
+        1024**3, "Decoded, error and duplicate records beyond this size, each, go.", unit="bytes", minimum=0
+    )
+
+
+def retention_of(settings: LogSettings, topic: str) -> Retention:
+    """The rule for `topic` when it was created without one; topics that the platform does not know are kept."""
+    if topic == "raw":
+        return Retention(settings.raw_max_bytes, settings.raw_max_age_s, ("loader",))
+    if topic in _STREAMS:
+        return Retention(settings.stream_max_bytes, settings.stream_max_age_s)
+    return Retention()
