@@ -1,0 +1,1 @@
+"""The stages between a producer and storage: the edge, the decoder, the loader."""
