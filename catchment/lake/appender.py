@@ -1,0 +1,169 @@
+"""Code made for one shape: a function that walks a parsed document once and fills the places of its columns.
+
+The function returns what had no place, nested at its path under its original names, or None:
+
+- a key that the shape does not name;
+- a value of another type than its place, or outside it: an integer beyond 64 bits, one in a double that it would
+  round, a float in an integer column. The column is NULL there (in a map, the key is absent; in a list, the item is
+  NULL, and what it was stands under its index).
+
+JSON nulls become NULLs; an absent key and a null cannot be told apart afterwards, except in maps and lists.
+
+The source is plain Python, one function a struct, map or list, made once a shape: it is what a reader of the profile
+sees, and 3–5 times faster than walking the shape for each document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from catchment.lake import bulk
+from catchment.lake.places import LeafPlace, ListPlace, MapPlace, Place, StructPlace
+from catchment.schemas.shape import Leaf, ListOf, MapOf, Shape, Struct
+
+Append = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+_TESTS = {
+    "string": "v.__class__ is str",
+    "integer": "v.__class__ is int and -9223372036854775808 <= v <= 9223372036854775807",
+    "number": f"v.__class__ is float or v.__class__ is int and -{bulk.LONGEST_EXACT} <= v <= {bulk.LONGEST_EXACT}",
+    "boolean": "v.__class__ is bool",
+    "json": "v is not None",
+}
+_EVERY = {
+    "string": "set(map(type, {values})) <= STR",
+    "integer": "set(map(type, {values})) <= INT and (not {values} or max({values}) < 1 << 63 and min({values}) >= -1 << 63)",  # noqa: E501
+    "boolean": "set(map(type, {values})) <= BOOL",
+    "number": "set(map(type, {values})) <= FLOAT",
+}
+
+
+def make_appender(shape: Struct, place: StructPlace) -> Append:
+    """The function for documents of `shape`, filling `place.columns`. The shape must have columns."""
+    return _Source().compile(shape, place)
+
+
+class _Source:
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._names: dict[str, Any] = {
+            "STR": {str},
+            "INT": {int},
+            "BOOL": {bool},
+            "FLOAT": {float},
+            "dumps": orjson.dumps,
+            "put": _put,
+            **bulk.names(),
+        }
+
+    def compile(self, shape: Struct, place: StructPlace) -> Append:
+        name = self._struct(shape, place)
+        exec(compile("\n".join(self._lines), f"<appender of {len(self._lines)} lines>", "exec"), self._names)
+        append: Append = self._names[name]
+        return append
+
+    def _struct(self, shape: Struct, place: StructPlace) -> str:
+        """Emit the function of a struct; it returns the leftovers of one object."""
+        body = ["g = o.get", "n = 0", "x = None"]
+        for p in shape.properties:
+            inner = place.columns[p.name]
+            test, append, null = self._value(p.shape, inner)
+            body += [f"v = g({p.name!r})", f"if {test}:", "    n += 1"]
+            body += [f"    {line.replace('KEY', repr(p.name))}" for line in append]
+            body += ["else:", f"    {null}", "    if v is not None:", "        n += 1"]
+            body += [f"        x = put(x, {p.name!r}, v)"]
+        known = self._bind("known", frozenset(p.name for p in shape.properties))
+        body += ["if n != len(o):", "    for k, v in o.items():"]
+        body += [f"        if k not in {known}:", "            x = put(x, k, v)", "return x"]
+        return self._function("struct", body)
+
+    def _map(self, shape: MapOf, place: MapPlace) -> str:
+        slot, keys = self._bind("slot", place.slots.append), self._bind("keys", place.keys)
+        body = [f"{slot}(len({keys}))"]
+        if isinstance(shape.value, Leaf) and shape.value.kind in _EVERY:
+            values = self._bind("values", place.value.slots)
+            body += ["w = list(o.values())", f"if {_EVERY[shape.value.kind].format(values='w')}:"]
+            body += [f"    {keys}.extend(o)", f"    {values}.extend(w)", "    return None"]
+        if bulk.is_plain(shape.value):
+            assert isinstance(place.value, StructPlace)
+            many = self._many(shape.value, place.value)
+            body += [f"if len(o) >= {bulk.FEWEST}:", "    d = list(o.values())"]
+            body += [
+                f"    if set(map(type, d)) == DICT and {many}(d):",
+                f"        {keys}.extend(o)",
+                "        return None",
+            ]
+        key = self._bind("key", place.keys.append)
+        test, append, _ = self._value(shape.value, place.value, always_present=True)
+        body += ["x = None", "for k, v in o.items():", f"    if {test}:", f"        {key}(k)"]
+        body += [f"        {line.replace('KEY', 'k')}" for line in append]
+        body += ["    else:", "        x = put(x, k, v)", "return x"]
+        return self._function("map", body)
+
+    def _list(self, shape: ListOf, place: ListPlace) -> str:
+        slot, items = self._bind("slot", place.slots.append), self._bind("items", place.item.slots)
+        body = [f"{slot}(len({items}))"]
+        if isinstance(shape.item, Leaf) and shape.item.kind in _EVERY:
+            body += [f"if {_EVERY[shape.item.kind].format(values='o')}:", f"    {items}.extend(o)", "    return None"]
+        if bulk.is_plain(shape.item):
+            assert isinstance(place.item, StructPlace)
+            many, inner = self._many(shape.item, place.item), self._bind("inner", place.item.inner)
+            body += [f"if len(o) >= {bulk.FEWEST} and set(map(type, o)) == DICT:", f"    first = len({inner})"]
+            body += [
+                f"    if {many}(o):",
+                f"        {items}.extend(range(first, first + len(o)))",
+                "        return None",
+            ]
+        test, append, null = self._value(shape.item, place.item)
+        body += ["x = None", "for i, v in enumerate(o):", f"    if {test}:"]
+        body += [f"        {line.replace('KEY', 'str(i)')}" for line in append]
+        body += ["    else:", f"        {null}", "        if v is not None:", "            x = put(x, str(i), v)"]
+        return self._function("list", [*body, "return x"])
+
+    def _many(self, shape: Shape, place: StructPlace) -> str:
+        assert isinstance(shape, Struct)
+        return self._function("many", bulk.emit(shape, place, self._bind), argument="d")
+
+    def _value(self, shape: Shape, place: Place, always_present: bool = False) -> tuple[str, list[str], str]:
+        """For the value `v`: the test that it fits, the lines that append it, the line that appends its absence."""
+        slot = self._bind("slot", place.slots.append)
+        null = f"{slot}(None)"
+        if isinstance(shape, Leaf):
+            assert isinstance(place, LeafPlace)
+            return _TESTS[shape.kind], [f"{slot}(dumps(v).decode())" if shape.kind == "json" else f"{slot}(v)"], null
+        if isinstance(shape, Struct):
+            assert isinstance(place, StructPlace)
+            present = [] if always_present else [f"{slot}(len({self._bind('inner', place.inner)}))"]
+            return "v.__class__ is dict", [*present, *_inner(self._struct(shape, place))], null
+        if isinstance(shape, MapOf):
+            assert isinstance(place, MapPlace)
+            return "v.__class__ is dict", _inner(self._map(shape, place)), null
+        assert isinstance(place, ListPlace)
+        return "v.__class__ is list", _inner(self._list(shape, place)), null
+
+    def _function(self, kind: str, body: list[str], argument: str = "o") -> str:
+        name = self._fresh(kind)
+        self._lines += [f"def {name}({argument}):", *(f"    {line}" for line in body)]
+        return name
+
+    def _bind(self, kind: str, value: Any) -> str:
+        name = self._fresh(kind)
+        self._names[name] = value
+        return name
+
+    def _fresh(self, kind: str) -> str:
+        return f"{kind}_{len(self._names) + len(self._lines)}"
+
+
+def _inner(function: str) -> list[str]:
+    return [f"r = {function}(v)", "if r is not None:", "    x = put(x, KEY, r)"]
+
+
+def _put(leftovers: dict[str, Any] | None, key: str, value: Any) -> dict[str, Any]:
+    if leftovers is None:
+        return {key: value}
+    leftovers[key] = value
+    return leftovers

@@ -1,0 +1,158 @@
+"""Rows of one table, as columns: the metadata that every table has, the columns of its shape, and what is left over.
+
+    submission_timestamp, document_id, client_id, sample_id, normalized_*, metadata   from the `Document`
+    … the properties of the schema …                                                  from its content
+    additional_properties   JSON text of all that had no place, at its path, with its own names; NULL when nothing
+
+So nothing of a document is lost: what the row does not hold, `additional_properties` does. The property that the
+client id is made of is not repeated when it is the client id itself.
+"""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from catchment.document import Document
+from catchment.lake.appender import Append, make_appender
+from catchment.lake.places import StructPlace, arrow_type
+from catchment.schemas.shape import Struct
+
+_TEXT = pa.string()
+_PLAIN = (
+    ("document_id", _TEXT, "UUID of the submission, lower case"),
+    ("client_id", _TEXT, "The client's id, as it was sent"),
+    ("sample_id", pa.int32(), "CRC-32 of the client id modulo 100"),
+    ("normalized_channel", _TEXT, "release, beta, aurora, nightly, esr or Other"),
+    ("normalized_os", _TEXT, "Operating system, in a few names"),
+    ("normalized_os_version", _TEXT, "At most three groups of digits of its version"),
+    ("normalized_app_name", _TEXT, "Application, in a few names"),
+    ("normalized_country_code", _TEXT, "ISO 3166 code, or Other"),
+)
+_METADATA: dict[str, dict[str, str]] = {
+    "geo": {
+        "country": "geo_country",
+        "subdivision1": "geo_subdivision1",
+        "subdivision2": "geo_subdivision2",
+        "city": "geo_city",
+    },
+    "user_agent": {"browser": "user_agent_browser", "version": "user_agent_version", "os": "user_agent_os"},
+    "uri": {name: name for name in ("app_name", "app_version", "app_update_channel", "app_build_id")},
+    "header": {
+        name: f"header_{name}"
+        for name in (
+            "date",
+            "dnt",
+            "host",
+            "x_debug_id",
+            "x_pingsender_version",
+            "x_source_tags",
+            "x_telemetry_agent",
+        )
+    },
+}
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
+_values = attrgetter(
+    *(name for name, _, _ in _PLAIN), *(attribute for group in _METADATA.values() for attribute in group.values())
+)
+CLIENT_ID_PROPERTIES = ("clientId", "client_id")
+ROW_OVERHEAD_BYTES = 400
+"""What a row's metadata takes, about."""
+
+UNREGISTERED = (
+    pa.field("document_type", _TEXT, metadata={"doc": "Doctype that has no schema"}),
+    pa.field("document_version", pa.int64(), metadata={"doc": "Its version, as sent"}),
+)
+"""More columns of the table of documents without a schema."""
+
+
+class Columns:
+    """Gathers documents of one shape; `None` is the shape of documents without a schema."""
+
+    def __init__(self, shape: Struct | None) -> None:
+        self.schema = row_schema(shape)
+        self._is_registered = shape is not None
+        self._submitted_us: list[int] = []
+        self._metadata: list[tuple[Any, ...]] = []
+        self._leftovers: list[str | None] = []
+        self._doctypes: list[tuple[str, int]] = []
+        self._size_bytes = 0
+        self._place: StructPlace | None = None
+        self._append: Append = _keep_all
+        if shape is not None and shape.properties:
+            self._place = StructPlace(shape)
+            self._append = make_appender(shape, self._place)
+
+    @property
+    def rows(self) -> int:
+        return len(self._submitted_us)
+
+    @property
+    def size_bytes(self) -> int:
+        """About what the rows hold: their JSON text and an allowance for the metadata."""
+        return self._size_bytes
+
+    def append(self, document: Document) -> None:
+        """Add a row. The document is not kept, nor changed."""
+        leftovers = self._append(document.content)
+        if leftovers is not None:
+            for name in CLIENT_ID_PROPERTIES:
+                if name in leftovers and leftovers[name] == document.client_id:
+                    leftovers = {key: value for key, value in leftovers.items() if key != name}
+        self._leftovers.append(orjson.dumps(leftovers).decode() if leftovers else None)
+        self._metadata.append(_values(document))
+        self._submitted_us.append(document.submission_ns // 1000)
+        if not self._is_registered:
+            self._doctypes.append((document.doctype, document.version))
+        self._size_bytes += len(document.body) + ROW_OVERHEAD_BYTES
+
+    def take(self) -> pa.Table:
+        """All rows as a table of `schema`, in the order of `append`; the buffer is empty afterwards."""
+        arrays = [pa.array(self._submitted_us, _TIMESTAMP), *self._metadata_arrays()]
+        if not self._is_registered:
+            doctypes, versions = zip(*self._doctypes, strict=True) if self._doctypes else ((), ())
+            arrays += [pa.array(doctypes, _TEXT), pa.array(versions, pa.int64())]
+        if self._place is not None:
+            arrays += [place.build() for place in self._place.columns.values()]
+        arrays.append(pa.array(self._leftovers, _TEXT))
+        for held in (self._submitted_us, self._metadata, self._leftovers, self._doctypes):
+            held.clear()
+        self._size_bytes = 0
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+    def _metadata_arrays(self) -> list[pa.Array]:
+        width = len(_PLAIN) + sum(len(group) for group in _METADATA.values())
+        columns = list(zip(*self._metadata, strict=True)) or [()] * width
+        arrays = [pa.array(column, kind) for column, (_, kind, _) in zip(columns, _PLAIN, strict=False)]
+        groups = []
+        at = len(_PLAIN)
+        for name, group in _METADATA.items():
+            parts = [pa.array(column, _TEXT) for column in columns[at : at + len(group)]]
+            groups.append(pa.StructArray.from_arrays(parts, fields=list(_METADATA_TYPE.field(name).type)))
+            at += len(group)
+        return [*arrays, pa.StructArray.from_arrays(groups, fields=list(_METADATA_TYPE))]
+
+
+_METADATA_TYPE = pa.struct(
+    [pa.field(name, pa.struct([pa.field(part, _TEXT) for part in group])) for name, group in _METADATA.items()]
+)
+
+
+def row_schema(shape: Struct | None) -> pa.Schema:
+    """The Arrow schema of a table: metadata, the shape's columns, what is left over. `doc` metadata are comments."""
+    fields = [pa.field("submission_timestamp", _TIMESTAMP, metadata={"doc": "When the edge received it"})]
+    fields += [pa.field(name, kind, metadata={"doc": comment}) for name, kind, comment in _PLAIN]
+    fields.append(pa.field("metadata", _METADATA_TYPE, metadata={"doc": "Place, user agent, URI and headers"}))
+    fields += list(arrow_type(shape)) if shape is not None else list(UNREGISTERED)
+    fields.append(
+        pa.field("additional_properties", _TEXT, metadata={"doc": "JSON text of what has no column, at its path"})
+    )
+    return pa.schema(fields)
+
+
+def _keep_all(content: dict[str, Any]) -> dict[str, Any]:
+    """The appender of documents that have no columns of their own: all is left over."""
+    return content
