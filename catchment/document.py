@@ -25,6 +25,10 @@ class Document:
     """The JSON text as received, after gunzip."""
     content: dict[str, Any]
     """The parsed body. Readers must not change it."""
+    uuid: bytes = b""
+    """Of the raw message, 16 bytes: what is made of a record can be traced back to it."""
+    hostname: str | None = None
+    """The edge that received it."""
     client_id: str | None = None
     sample_id: int | None = None
     """CRC-32 of the client id's text modulo 100."""

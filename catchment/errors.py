@@ -108,4 +108,15 @@ class MissingExtra(Terminal):
 
 
 class QueryError(Terminal):
+    """A query was not answered. `reason` is one word for programs (`catchment/query/port.py` lists them); `line` and
+    `column`, from 1, are the place in the query's text where it is known."""
+
     code = "query"
+
+    def __init__(
+        self, message: str, reason: str = "failed", line: int | None = None, column: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.line = line
+        self.column = column

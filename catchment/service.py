@@ -11,10 +11,9 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -90,16 +89,10 @@ def die_with_parent() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set. Call from the main thread."""
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: object) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
-    return stop
+def on_stop_signal(stop: Callable[[], None]) -> None:
+    """Call `stop` when SIGTERM or SIGINT comes. Call from the main thread; `stop` must be quick and repeatable."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 @contextmanager
@@ -117,13 +110,19 @@ def admin(host: str, port: int, checks: Mapping[str, Check]) -> Iterator[AdminSe
 
 
 @contextmanager
-def announced(home: Path, run: RunFile, events: Events) -> Iterator[None]:
-    """Write the run file and say ready; remove the file at the end."""
-    path = write_run_file(home, run)
-    events.info("service_started", pid=run.pid, port=run.port, admin_port=run.admin_port)
-    say_ready()
+def announcing(home: Path, run: RunFile, events: Events) -> Iterator[Callable[[int], None]]:
+    """Gives a function that the service calls with its public port (0: none) once it takes work: it writes the run
+    file and says ready. The file is removed at the end of the block."""
+    written: list[Path] = []
+
+    def announce(port: int) -> None:
+        written.append(write_run_file(home, replace(run, port=port)))
+        events.info("service_started", pid=run.pid, port=port, admin_port=run.admin_port)
+        say_ready()
+
     try:
-        yield
+        yield announce
     finally:
-        path.unlink(missing_ok=True)
+        for path in written:
+            path.unlink(missing_ok=True)
         events.info("service_stopped", pid=run.pid)

@@ -1,12 +1,13 @@
 """The supervisor: starts the services as processes, restarts what dies, stops them in order.
 
     start   in list order, each when the one before says it is ready (or after `ready_within_s`)
+    refuses at its first start, because of its configuration: everything stops with that error
     dies    restarted after a back-off: 0.5 s, doubled up to 30 s, back to 0.5 s after a minute of running
     stop    by `stop_rank`, then in list order (the edge before what drains it); SIGTERM, then SIGKILL after
             `stop_within_s`
 
 One supervisor per home: a lock file holds the place. What services write to standard error goes to
-`<home>/logs/<name>.log` (two files of at most 8 MiB each) and to the supervisor's own standard error.
+`<home>/logs/<name>.log` (two files of at most 8 MiB each) and, if asked for, to the supervisor's own standard error.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from pathlib import Path
 from typing import IO
 
 from catchment.clock import Clock
-from catchment.errors import Unavailable
+from catchment.errors import BadConfig, Unavailable
 from catchment.events import Events
 from catchment.service import READY_FD, run_directory
 
 LOG_FILE_BYTES = 8 * 1024 * 1024
+REFUSED_EXIT_CODE = 2
+"""What a command ends with when its configuration is refused: starting it again would not help."""
 FIRST_BACKOFF_S, LAST_BACKOFF_S, STEADY_S = 0.5, 30.0, 60.0
 
 
@@ -83,6 +86,8 @@ class Supervisor:
         self._on_ready = on_ready
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._stopping = asyncio.Event()
+        self._were_ready: set[str] = set()
+        self._refused = ""
 
     def run(self) -> None:
         """Supervise until SIGTERM or SIGINT. Raises Unavailable when another supervisor runs in this home."""
@@ -96,6 +101,8 @@ class Supervisor:
             lock.write(str(os.getpid()))
             lock.flush()
             asyncio.run(self._run())
+        if self._refused:
+            raise BadConfig(f"{self._refused} refused its configuration, so nothing was started; what it said is above")
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -125,6 +132,10 @@ class Supervisor:
                 started.set()
                 if self._stopping.is_set():
                     return
+                if code == REFUSED_EXIT_CODE and spec.name not in self._were_ready:
+                    self._refused = spec.name
+                    self._stopping.set()
+                    return
                 if self._clock.monotonic_s() - since > STEADY_S:
                     backoff_s = FIRST_BACKOFF_S
                 self._events.error("service_died", service=spec.name, exit_code=code, restart_in_s=backoff_s)
@@ -149,7 +160,7 @@ class Supervisor:
         assert process.stderr is not None
         async for line in _lines(process.stderr):
             log.write(line)
-            if self._echo:
+            if self._echo or spec.name not in self._were_ready:
                 sys.stderr.buffer.write(line)
                 sys.stderr.flush()
         code = await process.wait()
@@ -168,6 +179,8 @@ class Supervisor:
         loop.add_reader(descriptor, on_readable)
         try:
             said = await asyncio.wait_for(answered, spec.ready_within_s)
+            if said:
+                self._were_ready.add(spec.name)
             self._events.info("service_ready" if said else "service_not_ready", service=spec.name)
         except TimeoutError:
             self._events.warning("service_not_ready", service=spec.name, waited_s=spec.ready_within_s)

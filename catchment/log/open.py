@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from catchment.clock import Clock
-from catchment.errors import BadConfig, MissingExtra
+from catchment.errors import BadConfig
 from catchment.events import Events
 from catchment.log.port import Log
 from catchment.log.settings import LogSettings
@@ -15,7 +15,7 @@ from catchment.log.settings import LogSettings
 def open_log(settings: LogSettings, data_dir: Path, clock: Clock, events: Events) -> Log:
     """The log at `settings.url`; a relative `file:` directory is below `data_dir`, and is made when it is absent.
 
-    Raises BadConfig for an unknown scheme or an unusable directory, MissingExtra for an optional backend.
+    Raises BadConfig for an unknown scheme or an unusable directory.
     """
     scheme, colon, rest = settings.url.partition(":")
     opener = _BACKENDS.get(scheme) if colon else None
@@ -39,11 +39,6 @@ def _open_embedded(rest: str, settings: LogSettings, data_dir: Path, clock: Cloc
     return EmbeddedLog(root, settings, clock, events)
 
 
-def _open_kafka(rest: str, settings: LogSettings, data_dir: Path, clock: Clock, events: Events) -> Log:
-    raise MissingExtra(f"[log] url {settings.url!r}: a Kafka log", "kafka")
-
-
 _BACKENDS: dict[str, Callable[[str, LogSettings, Path, Clock, Events], Log]] = {
     "file": _open_embedded,
-    "kafka": _open_kafka,
 }

@@ -12,7 +12,7 @@ import pytest
 
 from catchment import config
 from catchment.clock import SystemClock
-from catchment.errors import BadConfig, MissingExtra
+from catchment.errors import BadConfig
 from catchment.events import Events
 from catchment.log.open import open_log
 from catchment.log.port import Log, Retention
@@ -38,7 +38,7 @@ def test_an_absolute_directory_is_taken_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["", "log", "ftp://host/log", "FILE:log"])
 def test_an_unknown_scheme_names_the_known_ones(tmp_path: Path, url: str) -> None:
-    with pytest.raises(BadConfig, match="`file:`, `kafka:`"):
+    with pytest.raises(BadConfig, match="`file:`"):
         open_url(url, tmp_path)
 
 
@@ -51,11 +51,6 @@ def test_a_directory_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> N
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(BadConfig, match="taken/log"):
         open_url("file:taken/log", tmp_path)
-
-
-def test_kafka_answers_with_the_line_that_installs_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingExtra, match=r"pip install 'catchment\[kafka\]'"):
-        open_url("kafka://broker:9092", tmp_path)
 
 
 def test_the_backend_is_imported_only_when_it_is_opened() -> None:

@@ -18,6 +18,8 @@ import os, signal, sys
 from catchment.service import die_with_parent, say_ready
 die_with_parent()
 name = sys.argv[1]
+if name == "refuses":
+    sys.exit(print("refuses: the port is taken", file=sys.stderr) or 2)
 def stop(*_):
     print("stopped", name, file=sys.stderr, flush=True)
     sys.exit(0)
@@ -131,6 +133,13 @@ def test_services_do_not_outlive_a_killed_supervisor(tmp_path: Path) -> None:
         readable, _, _ = select.select([descriptor], [], [], 20)
         os.close(descriptor)
         assert readable, "the service still runs 20 s after its supervisor was killed"
+
+
+def test_a_service_that_refuses_its_configuration_stops_the_start_with_its_words(tmp_path: Path) -> None:
+    with supervised(tmp_path, "a", "refuses") as running:
+        running.until("refuses: the port is taken")
+        assert "refuses refused its configuration" in running.until("errors.BadConfig")
+        assert "stopped a" in "".join(running.lines)
 
 
 def test_a_services_lines_are_kept_in_its_log_file(tmp_path: Path) -> None:
