@@ -1,0 +1,37 @@
+"""Options of the decoder and of the geographic look-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catchment.config import option
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderSettings:
+    max_json_bytes: int = option(
+        8 * 1024 * 1024,
+        "Longest body after gunzip; a longer one is an error of code body_too_large.",
+        unit="bytes",
+        minimum=1024,
+        maximum=8 * 1024 * 1024,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GeoSettings:
+    database: str = option("", "Path of a country or city database (.mmdb); without one every country is ??.")
+    trusted_hops: int = option(
+        0,
+        "Own proxies, besides the one that the edge talks to, that append to X-Forwarded-For; so many entries are "
+        "passed over from its end.",
+        minimum=0,
+        maximum=16,
+    )
+    cities: str = option(
+        "", "Path of a list of GeoNames ids, one a line, of cities that may be named; without one no city is."
+    )
+    subdivisions: int = option(
+        2, "Levels of subdivision (state, county) that are kept if the database has them.", minimum=0, maximum=2
+    )
+    look_again_s: float = option(60.0, "How often a replaced database is looked for.", unit="s", minimum=0.1)
