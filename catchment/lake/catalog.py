@@ -1,0 +1,283 @@
+"""The catalog: which metadata file is the current version of each table.
+
+A commit writes a new metadata file and then moves the table's pointer from the version that it read to the new one,
+in one SQL statement; whoever loses that race gets a conflict and nothing is changed. The pointers are in SQLite, in
+the tables of Iceberg's JDBC catalog, so that pyiceberg's SqlCatalog, Spark and Trino can open the same file. The
+library's own SqlCatalog is not used because it parses the metadata anew for every commit, copies it deeply, and costs
+0.6 s of imports (SQLAlchemy); measured in `docs/lake.md`.
+
+`Catalog` names the four verbs of pyiceberg's catalogs that the lake needs. Metadata files that a commit displaces
+are deleted as the table's properties say.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from pyiceberg.catalog import Catalog as AnyCatalog
+from pyiceberg.catalog import MetastoreCatalog
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
+from pyiceberg.io import FileIO
+from pyiceberg.partitioning import PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.serializers import FromInputFile
+from pyiceberg.table import CommitTableResponse, Table
+from pyiceberg.table.locations import load_location_provider
+from pyiceberg.table.metadata import TableMetadata, new_table_metadata
+from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRef, SnapshotRefType
+from pyiceberg.table.snapshots import MetadataLogEntry, SnapshotLogEntry
+from pyiceberg.table.sorting import SortOrder
+from pyiceberg.table.update import (
+    AddSnapshotUpdate,
+    RemoveSnapshotsUpdate,
+    SetSnapshotRefUpdate,
+    TableRequirement,
+    TableUpdate,
+    update_table_metadata,
+)
+
+from catchment.lake.files import DurableFiles, make_directory
+
+NAME = "catchment"
+METADATA_KEPT = 20
+"""Metadata files of earlier versions that stay beside the current one."""
+_BUSY_MS = 30_000
+_TABLES = """
+CREATE TABLE IF NOT EXISTS iceberg_tables (
+    catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
+    metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),
+    PRIMARY KEY (catalog_name, table_namespace, table_name));
+CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
+    catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL,
+    property_value VARCHAR(1000) NOT NULL, PRIMARY KEY (catalog_name, namespace, property_key));
+"""
+_WHERE = "catalog_name = ? AND table_namespace = ? AND table_name = ?"
+
+Requirements = tuple[TableRequirement, ...]
+Updates = tuple[TableUpdate, ...]
+
+
+def nothing(point: str) -> None:
+    """Does nothing; the default of `at`, which is called at the named points of a commit."""
+
+
+class Catalog(Protocol):
+    """What the lake asks of a catalog; names and meanings are pyiceberg's, but for `at`, which tests stop at."""
+
+    def create_table(
+        self, identifier: str, schema: Schema, partition_spec: PartitionSpec, sort_order: SortOrder, properties: Any
+    ) -> Table:
+        """Make the table and its namespace. Raises TableAlreadyExistsError."""
+        ...
+
+    def load_table(self, identifier: str) -> Table:
+        """The table as it is now. Raises NoSuchTableError."""
+        ...
+
+    def commit_table(
+        self, table: Table, requirements: Requirements, updates: Updates, at: Callable[[str], None] = nothing
+    ) -> CommitTableResponse:
+        """Change the table, all or nothing. Raises CommitFailedException when a requirement does not hold or somebody
+        else was faster; after any other exception the outcome is not known."""
+        ...
+
+    def list_tables(self) -> list[str]:
+        """Names as `namespace.table`, sorted."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SqliteCatalog:
+    """Pointers in a SQLite file (write-ahead log, every change synced). Safe to use from threads and processes."""
+
+    def __init__(self, path: Path, warehouse: str) -> None:
+        """`warehouse` is the location below which tables are made, `file:///…`."""
+        make_directory(path.parent)
+        self._warehouse = warehouse.rstrip("/")
+        self._io = DurableFiles()
+        self._lock = threading.Lock()
+        self._loaded: dict[tuple[str, str], tuple[str, TableMetadata]] = {}
+        self._database = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.executescript(_TABLES)
+
+    def close(self) -> None:
+        with self._lock:
+            self._database.close()
+
+    table_name_from = staticmethod(AnyCatalog.table_name_from)  # pyiceberg's Table calls these three
+
+    def supports_server_side_planning(self) -> bool:
+        return False
+
+    def _delete_old_metadata(self, io: FileIO, base: TableMetadata, metadata: TableMetadata) -> None:
+        """`commit_table` has deleted it."""
+
+    def list_tables(self) -> list[str]:
+        rows = self._execute(
+            "SELECT table_namespace, table_name FROM iceberg_tables WHERE catalog_name = ? "
+            "AND (iceberg_type IS NULL OR iceberg_type = 'TABLE') ORDER BY 1, 2",
+            (NAME,),
+        )
+        return [f"{namespace}.{table}" for namespace, table in rows]
+
+    def load_table(self, identifier: str | tuple[str, ...]) -> Table:
+        key = _key(identifier)
+        location = self._location(key)
+        while True:
+            held = self._loaded.get(key)
+            if held is not None and held[0] == location:
+                return self._table(key, *held)
+            try:
+                self._loaded[key] = (location, FromInputFile.table_metadata(self._io.new_input(location)))
+            except FileNotFoundError:
+                before, location = location, self._location(key)
+                if location == before:  # not displaced while we looked: it is lost
+                    raise
+
+    def _location(self, key: tuple[str, str]) -> str:
+        rows = self._execute(f"SELECT metadata_location FROM iceberg_tables WHERE {_WHERE}", (NAME, *key))
+        if not rows:
+            raise NoSuchTableError(f"Table does not exist: {'.'.join(key)}")
+        return str(rows[0][0])
+
+    def create_table(
+        self,
+        identifier: str | tuple[str, ...],
+        schema: Schema,
+        partition_spec: PartitionSpec,
+        sort_order: SortOrder,
+        properties: Any,
+    ) -> Table:
+        namespace, name = key = _key(identifier)
+        location = f"{self._warehouse}/{namespace}/{name}"
+        metadata = new_table_metadata(
+            location=location,
+            schema=schema,
+            partition_spec=partition_spec,
+            sort_order=sort_order,
+            properties=properties,
+        )
+        metadata_location = load_location_provider(location, properties).new_table_metadata_file_location()
+        self._write(metadata, metadata_location)
+        try:
+            self._execute(
+                "INSERT OR IGNORE INTO iceberg_namespace_properties VALUES (?, ?, 'exists', 'true')", (NAME, namespace)
+            )
+            self._execute(
+                "INSERT INTO iceberg_tables VALUES (?, ?, ?, ?, NULL, 'TABLE')", (NAME, *key, metadata_location)
+            )
+        except sqlite3.IntegrityError as error:
+            self._io.delete(metadata_location)
+            raise TableAlreadyExistsError(f"Table already exists: {namespace}.{name}") from error
+        return self._table(key, metadata_location, metadata)
+
+    def commit_table(
+        self, table: Table, requirements: Requirements, updates: Updates, at: Callable[[str], None] = nothing
+    ) -> CommitTableResponse:
+        key = _key(table.name())
+        current = self.load_table(key)
+        for requirement in requirements:
+            requirement.validate(current.metadata)
+        metadata = _updated(current, updates)
+        provider = load_location_provider(metadata.location, metadata.properties)
+        location = provider.new_table_metadata_file_location(_version(current.metadata_location) + 1)
+        self._write(metadata, location)
+        at("metadata_written")
+        changed = self._change(
+            f"UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ? WHERE {_WHERE} "
+            "AND metadata_location = ?",
+            (location, current.metadata_location, NAME, *key, current.metadata_location),
+        )
+        if changed != 1:
+            with suppress(OSError):  # an orphan that maintenance would delete
+                self._io.delete(location)
+            raise CommitFailedException(f"Table has been updated by another process: {'.'.join(key)}")
+        at("catalog_updated")
+        self._loaded[key] = (location, metadata)
+        self._delete_displaced(current.metadata, metadata)
+        return CommitTableResponse.model_validate({"metadata": metadata, "metadata-location": location})
+
+    def _delete_displaced(self, before: TableMetadata, after: TableMetadata) -> None:
+        kept = {entry.metadata_file for entry in after.metadata_log}
+        for entry in before.metadata_log:
+            if entry.metadata_file not in kept:
+                with suppress(OSError):  # an orphan that maintenance would delete
+                    self._io.delete(entry.metadata_file)
+
+    def _table(self, key: tuple[str, str], location: str, metadata: TableMetadata) -> Table:
+        return Table(key, metadata, location, self._io, cast(AnyCatalog, self))
+
+    def _write(self, metadata: TableMetadata, location: str) -> None:
+        with self._io.new_output(location).create() as stream:
+            stream.write(metadata.model_dump_json(exclude_none=True, by_alias=True).encode())
+
+    def _execute(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._database.execute(statement, values).fetchall()
+
+    def _change(self, statement: str, values: tuple[Any, ...]) -> int:
+        with self._lock:
+            return self._database.execute(statement, values).rowcount
+
+
+def _key(identifier: str | tuple[str, ...]) -> tuple[str, str]:
+    parts = tuple(identifier.split(".")) if isinstance(identifier, str) else identifier
+    if len(parts) != 2:
+        raise NoSuchTableError(f"Table does not exist: {'.'.join(parts)}; names are namespace.table")
+    return (parts[0], parts[1])
+
+
+def _version(location: str) -> int:
+    return MetastoreCatalog._parse_metadata_version(location)
+
+
+def _updated(table: Table, updates: Updates) -> TableMetadata:
+    """The metadata with `updates` applied.
+
+    The library copies the whole metadata deeply for each change, which for 300 columns costs more than the rest of a
+    commit. Snapshots that are added to or removed from the main branch touch few fields, so those are applied here on a
+    shallow copy; everything else goes through the library.
+    """
+    added = next((update.snapshot for update in updates if isinstance(update, AddSnapshotUpdate)), None)
+    plain = all(
+        isinstance(update, (AddSnapshotUpdate, RemoveSnapshotsUpdate))
+        or (isinstance(update, SetSnapshotRefUpdate) and update.ref_name == MAIN_BRANCH)
+        for update in updates
+    )
+    if added is None or not plain or sum(isinstance(update, AddSnapshotUpdate) for update in updates) != 1:
+        return update_table_metadata(table.metadata, updates, metadata_location=table.metadata_location)
+    base = table.metadata
+    removed = {
+        snapshot_id
+        for update in updates
+        if isinstance(update, RemoveSnapshotsUpdate)
+        for snapshot_id in update.snapshot_ids
+    }
+    kept = [
+        snapshot.model_copy(update={"parent_snapshot_id": None}) if snapshot.parent_snapshot_id in removed else snapshot
+        for snapshot in base.snapshots
+        if snapshot.snapshot_id not in removed
+    ]
+    log = [entry for entry in base.snapshot_log if entry.snapshot_id not in removed]
+    stamp = {"snapshot-id": added.snapshot_id, "timestamp-ms": added.timestamp_ms}
+    displaced = {"metadata-file": table.metadata_location, "timestamp-ms": base.last_updated_ms}
+    main = {"snapshot-id": added.snapshot_id, "type": SnapshotRefType.BRANCH}
+    return base.model_copy(
+        update={
+            "last_updated_ms": added.timestamp_ms,
+            "last_sequence_number": added.sequence_number,
+            "snapshots": [*kept, added],
+            "snapshot_log": [*log, SnapshotLogEntry.model_validate(stamp)],
+            "current_snapshot_id": added.snapshot_id,
+            "refs": {**base.refs, MAIN_BRANCH: SnapshotRef.model_validate(main)},
+            "metadata_log": [*base.metadata_log[1 - METADATA_KEPT :], MetadataLogEntry.model_validate(displaced)],
+        }
+    )

@@ -1,0 +1,55 @@
+"""Settings of the lake: where its catalog and its objects are, how long versions live, how files are compacted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from catchment.config import option
+
+_HOUR_S = 3_600.0
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSettings:
+    """Section `[catalog]`."""
+
+    url: str = option(
+        "sqlite:catalog.db", "Where the names of the tables are: `sqlite:` and a file (relative to the home)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectsSettings:
+    """Section `[objects]`."""
+
+    url: str = option(
+        "file:objects", "Where tables and archived files are: `file:` and a directory (relative to the home)."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LakeSettings:
+    """Section `[lake]`: upkeep of tables."""
+
+    snapshot_age_s: float = option(
+        600.0, "Versions of a table older than this are forgotten.", unit="seconds", minimum=1
+    )
+    replaced_age_s: float = option(
+        _HOUR_S,
+        "Files that a compaction has replaced are kept so long for queries that still read them.",
+        unit="seconds",
+        minimum=1,
+    )
+    orphan_age_s: float = option(
+        24 * _HOUR_S, "Files that no version of a table names are deleted after this time.", unit="seconds", minimum=60
+    )
+    compact_min_files: int = option(
+        16, "So many small files of one day and of about one size are made into one.", unit="files", minimum=2
+    )
+    target_file_bytes: int = option(
+        128 * _MIB, "A file of at least half of this size is not small.", unit="bytes", minimum=1024
+    )
+    compact_max_bytes: int = option(
+        256 * _MIB, "One compaction takes at most so many uncompressed bytes into memory.", unit="bytes", minimum=_MIB
+    )
