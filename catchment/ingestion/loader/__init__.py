@@ -1,0 +1,18 @@
+"""The loader: from topic `raw` to typed tables, each document once.
+
+One loop (`loop.py`), one thread. For each batch of raw records:
+
+    decode ──▶ deduplicate ──▶ topics `decoded`, `errors`, `duplicates`   (`outputs.py`)
+                          └──▶ rows of typed columns, one buffer a table  (`tables.py`)
+
+and every `flush_s` or `flush_bytes`, in this order, which is what makes a crash harmless at any point:
+
+    1. the output topics are durable
+    2. the document ids seen are durable
+    3. each table: files, then one commit that holds the rows *and* the source offsets
+    4. the group's committed offsets
+
+A loader that starts again reads from 4. A row below its table's own offset is already there and is skipped; an output
+below the last record of its topic likewise; a document id that points at the very same record is not a duplicate.
+Two owners of a partition cannot both commit: the table's offset must be the one that the loader expects (`Fenced`).
+"""

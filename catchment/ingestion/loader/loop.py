@@ -1,0 +1,250 @@
+"""The loader's loop: take a batch, decode it, hand it out, and commit in the order that the package text gives."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from catchment import metrics
+from catchment.clock import Clock
+from catchment.document import Document
+from catchment.errors import Transient
+from catchment.events import Events
+from catchment.ingestion import streams
+from catchment.ingestion.decoder.chain import Decoder
+from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.deduplication import Deduplicator, Sighting
+from catchment.ingestion.loader.failures import ERRORS_TABLE
+from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
+from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
+from catchment.ingestion.loader.settings import LoaderSettings
+from catchment.ingestion.loader.tables import Buffers, commit
+from catchment.ingestion.loader.upkeep import Upkeep
+from catchment.lake.tables import Lake
+from catchment.log.port import Batch, Consumer, Log, Record, TopicPartition
+from catchment.schemas.registry import Registry
+
+GROUP = "loader"
+IDLE_POLL_S = 30.0
+RETRY_S = 1.0
+
+RECORDS = metrics.counter("loader_records_total", "Raw records decoded, again after a restart included.", "records")
+OUTCOMES = metrics.counter(
+    "loader_outcomes_total",
+    "What became of records: document, error or duplicate.",
+    "records",
+    ("namespace", "doctype", "outcome"),
+)
+FLUSHES = metrics.histogram(
+    "loader_flush_seconds",
+    "Time from the start of a flush to the group's commit.",
+    "seconds",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16),
+)
+BUFFERED = metrics.gauge("loader_buffered_bytes", "Bytes of documents that wait for their commit.", "bytes")
+
+
+class _GaveUp(Exception):
+    """Asked to stop while a dependency was away: nothing is lost, the next start reads the same records again."""
+
+
+class Loader:
+    """One member of the group `loader`. `at` is told each point at which a crash would be interesting."""
+
+    def __init__(
+        self,
+        settings: LoaderSettings,
+        log: Log,
+        lake: Lake,
+        registry: Registry,
+        decoder: Decoder,
+        deduplicator: Deduplicator,
+        clock: Clock,
+        events: Events,
+        *,
+        upkeep: Upkeep | None = None,
+        at: Callable[[str], None] = lambda point: None,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._lake = lake
+        self._decoder = decoder
+        self._deduplicator = deduplicator
+        self._clock = clock
+        self._events = events
+        self._upkeep = upkeep
+        self._at = at
+        self._stopping = threading.Event()
+        self._consumer: Consumer | None = None
+        self._buffers = Buffers(lake, registry)
+        self._outputs: dict[TopicPartition, PartitionOutputs] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._flush_at_s: float | None = None
+        self.last_error = ""
+        """What the loader waits for, empty when it does not; a health check reads it."""
+
+    def run(self) -> None:
+        """Work until `stop`; then commit what is buffered and leave the group. An error leaves without a commit: the
+        next start reads the same records again.
+
+        The cyclic collector rests between commits: pings are trees, which reference counts free, and walking those in
+        flight again and again costs a tenth of the loader's time.
+        """
+        gc.disable()
+        self._consumer = self._log.open_consumer(GROUP, ["raw"], on_assigned=self._assigned, on_revoked=self._revoked)
+        try:
+            while not self._stopping.is_set():
+                batch = self._consumer.poll(
+                    self._settings.batch_records, self._settings.batch_bytes, self._patience_s()
+                )
+                if batch is not None:
+                    self._handle(batch)
+                if self._is_due():
+                    self.flush()
+                if self._flush_at_s is None and self._upkeep is not None:
+                    self._upkeep.turn()
+        except _GaveUp:
+            self._abandon()
+            self._events.warning("loader_gave_up", waiting_for=self.last_error)
+        except BaseException:
+            self._abandon()
+            raise
+        finally:
+            self._consumer.close()
+            gc.enable()
+
+    def stop(self) -> None:
+        """End `run`. From any thread or a signal handler."""
+        self._stopping.set()
+        if self._consumer is not None:
+            self._consumer.wake()
+
+    def has_read_all(self) -> bool:
+        """Whether this group has taken every record of topic raw that is durable now, by itself or another member."""
+        for number in range(self._log.topics()["raw"]):
+            source = TopicPartition("raw", number)
+            taken = self._next.get(source, self._log.committed(GROUP, source) or 0)
+            if taken < self._log.bounds(source).end:
+                return False
+        return True
+
+    def flush(self) -> None:
+        """Make everything taken so far durable, in the order that makes a crash harmless."""
+        started = self._clock.monotonic_s()
+        self._at("flush_started")
+        for outputs in self._outputs.values():
+            outputs.wait()
+        self._at("outputs_durable")
+        self._deduplicator.sync()
+        self._at("ids_durable")
+        for buffer in self._buffers.waiting():
+            commit(self._lake, buffer, self._next, self._at, self._wait)
+            self._at(f"table_committed {buffer.name}")
+        moved = {source: end for source, end in self._next.items() if self._committed.get(source) != end}
+        if moved:
+            assert self._consumer is not None
+            self._consumer.commit(moved)
+            self._committed.update(moved)
+        self._flush_at_s = None
+        gc.collect()
+        BUFFERED.set(0)
+        FLUSHES.observe(self._clock.monotonic_s() - started)
+        self._at("group_committed")
+
+    def _handle(self, batch: Batch) -> None:
+        source, records = batch
+        outcomes = self._decoder.decode_batch(records, source)
+        documents = [
+            (record, outcome)
+            for record, outcome in zip(records, outcomes, strict=True)
+            if isinstance(outcome, Document)
+        ]
+        failures = [
+            (record, outcome) for record, outcome in zip(records, outcomes, strict=True) if isinstance(outcome, Failure)
+        ]
+        self._hand_out(source, documents, failures)
+        self._next[source] = records[-1].offset + 1
+        RECORDS.inc(len(records))
+        BUFFERED.set(self._buffers.size_bytes)
+        if self._flush_at_s is None:
+            self._flush_at_s = self._clock.monotonic_s() + self._settings.flush_s
+        self._at("batch_handled")
+
+    def _hand_out(
+        self,
+        source: TopicPartition,
+        documents: Sequence[tuple[Record, Document]],
+        failures: Sequence[tuple[Record, Failure]],
+    ) -> None:
+        repeats = self._deduplicator.mark(
+            [Sighting.of(document, source, record.offset) for record, document in documents]
+        )
+        decoded: list[Stamped] = []
+        duplicates: list[Stamped] = []
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for (record, document), repeat in zip(documents, repeats, strict=True):
+            place = (document.namespace, document.doctype)
+            if repeat is None:
+                decoded.append((record.offset, streams.encode_document(document, source, record.offset)))
+                self._buffers.add_document(document, source, record.offset)
+                counts[*place, "document"] += 1
+            else:
+                duplicates.append((record.offset, streams.encode_duplicate(document, repeat, source, record.offset)))
+                counts[*place, "duplicate"] += 1
+        errors: list[Stamped] = []
+        for record, failure in failures:
+            errors.append((record.offset, streams.encode_failure(failure, source, record.offset)))
+            self._buffers.add_failure(failure, source, record.offset)
+            counts[failure.namespace or "", failure.doctype or "", "error"] += 1
+        outputs = self._outputs[source]
+        for topic, items in zip(OUTPUT_TOPICS, (decoded, errors, duplicates), strict=True):
+            outputs.put(topic, items)
+        for labels, count in counts.items():
+            OUTCOMES.labels(*labels).inc(count)
+
+    def _assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        self._lake.ensure(ERRORS_TABLE, ERRORS_SCHEMA)  # so that it can be asked before the first error
+        count = self._log.topics()["raw"]
+        for topic in OUTPUT_TOPICS:
+            self._log.create(topic, count)
+        for source in partitions:
+            self._outputs[source] = PartitionOutputs(self._log, source.partition)
+            self._events.info("partition_assigned", source=source)
+        self._at("partitions_assigned")
+
+    def _revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Finish what was taken, then let the partitions go; the tables' offsets are read anew afterwards."""
+        if self._next:
+            self.flush()
+        for source in partitions:
+            self._outputs.pop(source).close()
+            self._next.pop(source, None)
+            self._committed.pop(source, None)
+            self._events.info("partition_revoked", source=source)
+        self._buffers.forget()
+
+    def _abandon(self) -> None:
+        """Forget what is not committed, so that giving the partitions back does not commit it."""
+        self._buffers.forget()
+        self._next.clear()
+
+    def _is_due(self) -> bool:
+        if self._flush_at_s is None:
+            return False
+        return self._clock.monotonic_s() >= self._flush_at_s or self._buffers.size_bytes >= self._settings.flush_bytes
+
+    def _patience_s(self) -> float:
+        if self._flush_at_s is None:
+            return IDLE_POLL_S
+        return max(self._flush_at_s - self._clock.monotonic_s(), 0.0)
+
+    def _wait(self, error: Transient) -> None:
+        if not self.last_error:
+            self._events.warning("loader_waits", error=error)
+        self.last_error = str(error)
+        if self._stopping.wait(RETRY_S):
+            raise _GaveUp
+        self.last_error = ""

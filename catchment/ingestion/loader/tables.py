@@ -1,0 +1,140 @@
+"""Buffers of typed rows, one a table, and how far each table already is.
+
+A buffer knows, for each raw partition, the offset that its table has recorded (`expected`): rows below it were
+committed by an earlier life of the loader and are skipped. Documents of a doctype that has no schema share the table
+`<namespace>.unregistered`, so that a stranger who invents doctypes cannot make tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from catchment.document import Document
+from catchment.errors import Missing, Transient
+from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
+from catchment.lake.columns import Columns
+from catchment.lake.commit import Span
+from catchment.lake.tables import Lake
+from catchment.log.port import TopicPartition
+from catchment.schemas.registry import Registry
+
+
+class Rows(Protocol):
+    """What gathers rows of one table: typed columns of documents, or the error table's."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def take(self) -> pa.Table: ...
+
+
+class TableBuffer:
+    """Rows of one table that wait for their commit."""
+
+    def __init__(self, name: str, columns: Rows, recorded: Mapping[str, int]) -> None:
+        self.name = name
+        self.columns = columns
+        self._expected: dict[str, int] = dict(recorded)
+
+    def takes(self, source: TopicPartition, offset: int) -> bool:
+        """Whether a row made of this record is new to the table."""
+        return offset >= self._expected.get(str(source), 0)
+
+    def spans(self, next_offsets: Mapping[TopicPartition, int]) -> dict[str, Span]:
+        """What the commit must find recorded, and what it records, for each owned partition."""
+        return {
+            str(source): Span(self._expected.get(str(source)), end)
+            for source, end in next_offsets.items()
+            if end > self._expected.get(str(source), 0)
+        }
+
+    def committed(self, spans: Mapping[str, Span]) -> None:
+        self._expected.update({source: span.end for source, span in spans.items()})
+
+
+class Buffers:
+    """All tables that this loader writes."""
+
+    def __init__(self, lake: Lake, registry: Registry) -> None:
+        self._lake = lake
+        self._registry = registry
+        self._by_doctype: dict[tuple[str, str, int], TableBuffer] = {}
+        self._by_table: dict[str, TableBuffer] = {}
+
+    def add_document(self, document: Document, source: TopicPartition, offset: int) -> None:
+        key = (document.namespace, document.doctype, document.version)
+        buffer = self._by_doctype.get(key) or self._open(key)
+        if buffer.takes(source, offset):
+            columns = buffer.columns
+            assert isinstance(columns, Columns)
+            columns.append(document)
+
+    def add_failure(self, failure: Failure, source: TopicPartition, offset: int) -> None:
+        buffer = self._by_table.get(ERRORS_TABLE) or self._buffer(ERRORS_TABLE, FailureRows)
+        if buffer.takes(source, offset):
+            columns = buffer.columns
+            assert isinstance(columns, FailureRows)
+            columns.append(failure, source, offset)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(buffer.columns.size_bytes for buffer in self._by_table.values())
+
+    def waiting(self) -> Iterable[TableBuffer]:
+        """The buffers that hold rows."""
+        return [buffer for buffer in self._by_table.values() if buffer.columns.rows]
+
+    def forget(self) -> None:
+        """Drop what the tables recorded: the owned partitions have changed. Only when nothing waits."""
+        self._by_doctype.clear()
+        self._by_table.clear()
+
+    def _open(self, key: tuple[str, str, int]) -> TableBuffer:
+        schema = self._registry.find(*key)
+        table = schema.table if schema else f"{key[0]}.unregistered"
+        buffer = self._by_doctype[key] = self._by_table.get(table) or self._buffer(
+            table, lambda: Columns(schema.shape if schema else None)
+        )
+        return buffer
+
+    def _buffer(self, table: str, columns: Callable[[], Any]) -> TableBuffer:
+        buffer = self._by_table[table] = TableBuffer(table, columns(), _recorded(self._lake, table))
+        return buffer
+
+
+def _recorded(lake: Lake, table: str) -> dict[str, int]:
+    try:
+        return lake.offsets(table)
+    except Missing:
+        return {}
+
+
+def commit(
+    lake: Lake,
+    buffer: TableBuffer,
+    next_offsets: Mapping[TopicPartition, int],
+    at: Callable[[str], None],
+    wait: Callable[[Transient], None],
+) -> None:
+    """Take the buffer's rows and commit them with their offsets.
+
+    Transient refusals are repeated for ever (`wait` is called between, and may raise to give up); anything else ends
+    the loader, which starts again from what is committed.
+    """
+    rows = buffer.columns.take()
+    spans = buffer.spans(next_offsets)
+    while True:
+        try:
+            lake.ensure(buffer.name, rows.schema)
+            lake.commit(buffer.name, rows, spans, at=at)
+            break
+        except Transient as error:
+            wait(error)
+    buffer.committed(spans)

@@ -1,0 +1,62 @@
+"""What somebody must do now and then so that the platform stays small and fast: the lake's and the log's upkeep.
+
+The first loader does it, between two flushes, one table at a time: old versions are forgotten, small files become
+large ones, old segments of the log go. A failure is an event and is tried again at the next turn.
+"""
+
+from __future__ import annotations
+
+from catchment.clock import Clock
+from catchment.errors import CatchmentError
+from catchment.events import Events
+from catchment.lake.maintenance import maintain
+from catchment.lake.settings import LakeSettings
+from catchment.lake.tables import Lake
+from catchment.log.port import Log
+
+
+class Upkeep:
+    """`turn` does one piece of work if one is due."""
+
+    def __init__(
+        self, period_s: float, log: Log, lake: Lake, lake_settings: LakeSettings, clock: Clock, events: Events
+    ) -> None:
+        """Each table, and the log, gets a turn every `period_s`."""
+        self._period_s = period_s
+        self._log = log
+        self._lake = lake
+        self._lake_settings = lake_settings
+        self._clock = clock
+        self._events = events
+        self._log_due_s = clock.monotonic_s()
+        self._table_due_s: dict[str, float] = {}
+
+    def turn(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if self._log_due_s <= now_s:
+            self._log_due_s = now_s + self._period_s
+            self._log.enforce()
+            for table in self._lake.tables():
+                self._table_due_s.setdefault(table, now_s + self._period_s)
+            return
+        for table, due_s in self._table_due_s.items():
+            if due_s <= now_s:
+                self._table_due_s[table] = now_s + self._period_s
+                self._maintain(table)
+                return
+
+    def _maintain(self, table: str) -> None:
+        try:
+            report = maintain(self._lake, table, self._clock, self._lake_settings)
+        except CatchmentError as error:
+            self._events.warning("upkeep_failed", table=table, error=error)
+            return
+        if report.expired or report.compacted or report.orphans:
+            self._events.info(
+                "table_tidied",
+                table=table,
+                versions_forgotten=report.expired,
+                files_compacted=report.compacted,
+                files_made=report.made,
+                orphans_deleted=report.orphans,
+            )
