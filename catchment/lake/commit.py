@@ -38,15 +38,15 @@ ATTEMPTS = 30
 _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 0.5
 
-COMMITS = metrics.counter("lake_commits_total", "Commits to tables of the lake", "commits", ["table"])
-ROWS = metrics.counter("lake_rows_total", "Rows committed to tables of the lake", "rows", ["table"])
-BYTES = metrics.counter("lake_written_bytes_total", "Bytes of data files committed to the lake", "bytes", ["table"])
+COMMITS = metrics.counter("lake_commits_total", "Commits to tables of the lake.", "commits", ["table"])
+ROWS = metrics.counter("lake_rows_total", "Rows committed to tables of the lake.", "rows", ["table"])
+BYTES = metrics.counter("lake_written_bytes_total", "Bytes of data files committed to the lake.", "bytes", ["table"])
 CONFLICTS = metrics.counter(
-    "lake_conflicts_total", "Commits tried again because somebody else changed the table first", "attempts", ["table"]
+    "lake_conflicts_total", "Commits tried again because somebody else changed the table first.", "attempts", ["table"]
 )
 SECONDS = metrics.histogram(
     "lake_commit_seconds",
-    "Time from a commit's call to its visibility, files included",
+    "Time from a commit's call to its visibility, files included.",
     "seconds",
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
 )

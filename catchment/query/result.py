@@ -20,11 +20,11 @@ from catchment.query.port import Column
 BATCH_ROWS = 16_384
 
 QUERIES = metrics.counter(
-    "queries_total", "SQL queries by outcome: `done` or the reason of the error", "queries", ["outcome"]
+    "queries_total", "SQL queries by outcome: `done` or the reason of the error.", "queries", ["outcome"]
 )
 QUERY_SECONDS = metrics.histogram(
     "query_seconds",
-    "Time from a query's call to its last row",
+    "Time from a query's call to its last row.",
     "seconds",
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
 )
