@@ -129,7 +129,7 @@ def prose(text: str) -> str:
         if paragraph.startswith("\b"):
             paragraphs.append("\n".join(f"    {line}" for line in paragraph.splitlines()[1:]))
         else:
-            paragraphs.append(re.sub(r"\s+", " ", paragraph))
+            paragraphs.append(re.sub(r"\s+", " ", paragraph).replace("<", "&lt;"))
     return "\n\n".join(paragraphs)
 
 

@@ -1,7 +1,7 @@
 """The shape of the code, held by reading its imports: floors point down, stages never meet, files stay small.
 
 `FLOORS` below is the house from the bottom up; `docs/architecture.md` tells why. Imports count wherever they stand,
-also inside functions and for types only.
+also inside functions and for types only; a circle is one of imports that run.
 """
 
 from __future__ import annotations
@@ -59,11 +59,25 @@ def floor_of(module: str) -> int:
     return next((floor for floor, parts in enumerate(FLOORS) if part_of(module) in parts), 0)
 
 
-def imports_of(module: str) -> set[str]:
+def names_in(node: ast.AST) -> set[str]:
+    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return found | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+
+
+def for_types_only(tree: ast.AST) -> set[ast.AST]:
+    """What stands below `if TYPE_CHECKING:`, and so never runs."""
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in names_in(node.test)]
+    return {inner for block in blocks for line in block.body for inner in ast.walk(line)}
+
+
+def imports_of(module: str, *, that_run: bool) -> set[str]:
     """Modules of the package that `module` names in an import anywhere in its text, functions included."""
     found: set[str] = set()
     package = module if SOURCES[module].name == "__init__.py" else module.rpartition(".")[0]
+    ignored = for_types_only(TREES[module]) if that_run else set()
     for node in ast.walk(TREES[module]):
+        if node in ignored:
+            continue
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -77,8 +91,7 @@ def imports_of(module: str) -> set[str]:
     return {name for name in found if name in SOURCES and name != module}
 
 
-IMPORTS = {module: imports_of(module) for module in SOURCES}
-EDGES = [(module, target) for module, targets in IMPORTS.items() for target in sorted(targets)]
+EDGES = [(module, target) for module in SOURCES for target in sorted(imports_of(module, that_run=False))]
 
 
 def test_every_part_has_a_floor() -> None:
@@ -105,6 +118,7 @@ def test_neighbours_on_a_floor_meet_only_where_it_is_allowed() -> None:
 def cycles() -> Iterator[list[str]]:
     """Each cycle of imports once, as the path that closes it."""
     done: set[str] = set()
+    running = {module: imports_of(module, that_run=True) for module in SOURCES}
 
     def visit(module: str, path: list[str]) -> Iterator[list[str]]:
         if module in path:
@@ -112,7 +126,7 @@ def cycles() -> Iterator[list[str]]:
             return
         if module in done:
             return
-        for target in sorted(IMPORTS[module]):
+        for target in sorted(running[module]):
             yield from visit(target, [*path, module])
         done.add(module)
 
@@ -144,11 +158,6 @@ def test_a_package_file_holds_only_its_docstring() -> None:
         if path.name == "__init__.py" and path.parent != PACKAGE and len(TREES[name].body) > 1
     ]
     assert not full, "code in " + ", ".join(full)
-
-
-def names_in(node: ast.AST) -> set[str]:
-    found = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-    return found | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
 
 
 def test_nothing_is_swallowed_silently() -> None:

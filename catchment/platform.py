@@ -1,0 +1,133 @@
+"""The platform as one configuration names it: every part is made here, once, from its settings.
+
+Parts are made when they are first asked for, and imported only then: a command that needs no lake does not pay for
+one. `SECTIONS` lists every section of `catchment.toml`; options are declared beside their users.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catchment import config as configuration
+from catchment.clock import Clock, SystemClock
+from catchment.config import Config, option
+from catchment.events import Events
+from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
+from catchment.ingestion.deduplication import DeduplicationSettings
+from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.loader.settings import LoaderSettings
+from catchment.lake.settings import CatalogSettings, LakeSettings, ObjectsSettings
+from catchment.log.port import Log
+from catchment.log.settings import LogSettings
+from catchment.producers.settings import SimulateSettings
+from catchment.query.settings import SqlSettings
+from catchment.schemas.settings import SchemaSettings
+from catchment.web.settings import ConsoleSettings
+
+if TYPE_CHECKING:
+    from catchment.lake.tables import Lake
+    from catchment.query.port import QueryEngine
+    from catchment.schemas.registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class HomeSettings:
+    path: str = option("data", "Folder of everything that the platform keeps; relative to the working directory.")
+
+
+SECTIONS: dict[str, type] = {
+    "home": HomeSettings,
+    "log": LogSettings,
+    "objects": ObjectsSettings,
+    "catalog": CatalogSettings,
+    "lake": LakeSettings,
+    "schemas": SchemaSettings,
+    "edge": EdgeSettings,
+    "geo": GeoSettings,
+    "decoder": DecoderSettings,
+    "deduplication": DeduplicationSettings,
+    "loader": LoaderSettings,
+    "sql": SqlSettings,
+    "console": ConsoleSettings,
+    "simulate": SimulateSettings,
+}
+
+
+class Platform:
+    """One home and its parts. Not shared between threads while parts are still being made."""
+
+    def __init__(self, config: Config, config_file: Path | None = None) -> None:
+        self.config = config
+        self.clock: Clock = SystemClock()
+        self.home = Path(config.section(HomeSettings).path).absolute()
+        self._config_file = config_file
+
+    @classmethod
+    def from_file(cls, path: Path | None) -> Platform:
+        """The platform that a configuration file and the environment name. Raises BadConfig."""
+        return cls(configuration.load(SECTIONS, path), path)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """How to call this `catchment` with the same configuration file in another process."""
+        file = ("--config", str(self._config_file)) if self._config_file else ()
+        return (sys.executable, "-m", "catchment", *file)
+
+    def events(self, service: str) -> Events:
+        return Events(service)
+
+    def log(self) -> Log:
+        return self._log
+
+    def lake(self) -> Lake:
+        return self._lake
+
+    def engine(self) -> QueryEngine:
+        return self._engine
+
+    def registry(self) -> Registry:
+        return self._registry
+
+    def geo_settings(self) -> GeoSettings:
+        """The settings of the look-up; without a database of one's own, the one that `make setup` installed."""
+        settings = self.config.section(GeoSettings)
+        installed = Path(sys.prefix) / "share" / "catchment" / "country.mmdb"
+        if settings.database or not installed.is_file():
+            return settings
+        return replace(settings, database=str(installed))
+
+    @cached_property
+    def _log(self) -> Log:
+        from catchment.log.open import open_log
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_log(self.config.section(LogSettings), self.home, self.clock, self.events("log"))
+
+    @cached_property
+    def _lake(self) -> Lake:
+        from catchment.lake.open import open_lake
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_lake(
+            self.config.section(CatalogSettings),
+            self.config.section(ObjectsSettings),
+            self.home,
+            self.clock,
+            self.events("lake"),
+        )
+
+    @cached_property
+    def _engine(self) -> QueryEngine:
+        from catchment.query.open import open_engine
+
+        return open_engine(self.config.section(SqlSettings), self.lake(), self.home)
+
+    @cached_property
+    def _registry(self) -> Registry:
+        from catchment.schemas.registry import open_registry
+
+        return open_registry(self.config.section(SchemaSettings))

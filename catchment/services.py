@@ -1,0 +1,117 @@
+"""The services of the platform: how each is put together, and in which order they start and stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Mapping
+
+from catchment import service as runtime
+from catchment.errors import BadConfig
+from catchment.events import Events
+from catchment.health import WARNING, Finding
+from catchment.ingestion.decoder.settings import DecoderSettings
+from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.loader.settings import LoaderSettings
+from catchment.lake.settings import LakeSettings
+from catchment.platform import Platform
+from catchment.supervisor import ServiceSpec
+from catchment.web.settings import ConsoleSettings
+
+
+def specs(platform: Platform) -> list[ServiceSpec]:
+    """What `catchment up` keeps alive, in the order of start and of stop: the edge first, so that no new work comes
+    in while the loader finishes."""
+    edge = platform.config.section(EdgeSettings)
+    loader = platform.config.section(LoaderSettings)
+    if edge.port == 0 and edge.workers > 1:
+        raise BadConfig("[edge] port is 0 with several workers, which share one port; name a port")
+    names = [("edge", number) for number in range(edge.workers)]
+    names += [("loader", number) for number in range(loader.processes)]
+    names += [("console", 0)]
+    return [
+        ServiceSpec(f"{kind}-{number}", (*platform.command, "run", kind, "--number", str(number)), stop_within_s=60.0)
+        for kind, number in names
+    ]
+
+
+def address(platform: Platform, kind: str) -> str | None:
+    """The URL of a running service of this kind, None when none runs."""
+    for run in runtime.read_run_files(platform.home):
+        if run.kind == kind and run.port and run.is_alive:
+            host = "127.0.0.1" if run.host in ("0.0.0.0", "::") else run.host
+            return f"http://{host}:{run.port}"
+    return None
+
+
+def run(platform: Platform, kind: str, number: int) -> None:
+    """Run a service until SIGTERM or SIGINT."""
+    runtime.die_with_parent()
+    runners: Mapping[str, Callable[[Platform, int, Events], None]] = {
+        "edge": _run_edge,
+        "loader": _run_loader,
+        "console": _run_console,
+    }
+    runners[kind](platform, number, platform.events(f"{kind}-{number}"))
+
+
+def _run_edge(platform: Platform, number: int, events: Events) -> None:
+    from catchment.ingestion.edge.worker import EdgeWorker, run_worker
+
+    settings = platform.config.section(EdgeSettings)
+    worker = EdgeWorker(settings, number, platform.log(), platform.clock, events, directory=platform.home)
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), worker.checks) as admin:
+        announcement = _run_file(platform, "edge", number, settings.host, admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            run_worker(worker, on_ready=announce)
+
+
+def _run_loader(platform: Platform, number: int, events: Events) -> None:
+    from catchment.ingestion.decoder.chain import Decoder
+    from catchment.ingestion.decoder.geo import Geo
+    from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator
+    from catchment.ingestion.loader.loop import Loader
+    from catchment.ingestion.loader.upkeep import Upkeep
+
+    config, clock = platform.config, platform.clock
+    settings = config.section(LoaderSettings)
+    geo = Geo(platform.geo_settings(), clock, events)
+    deduplicator = Deduplicator(platform.home / "deduplication", config.section(DeduplicationSettings), clock, events)
+    decoder = Decoder(platform.registry(), geo, config.section(DecoderSettings))
+    log, lake, registry = platform.log(), platform.lake(), platform.registry()
+    upkeep = Upkeep(settings.upkeep_s, log, lake, config.section(LakeSettings), clock, events) if number == 0 else None
+    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, upkeep=upkeep)
+    runtime.on_stop_signal(loader.stop)
+    gc.freeze()
+
+    def waits() -> list[Finding]:
+        return [Finding("loader_waits", WARNING, loader.last_error)] if loader.last_error else []
+
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"flush": waits}) as admin:
+        announcement = _run_file(platform, "loader", number, "", admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            announce(0)
+            loader.run()
+    deduplicator.close()
+    geo.close()
+
+
+def _run_console(platform: Platform, number: int, events: Events) -> None:
+    from catchment.web.serve import run_console
+
+    settings = platform.config.section(ConsoleSettings)
+    stop = threading.Event()
+    runtime.on_stop_signal(stop.set)
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {}) as admin:
+        announcement = _run_file(platform, "console", number, settings.host, admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            run_console(settings, platform, stop, announce)
+
+
+def _port(first: int, number: int) -> int:
+    return first + number if first else 0
+
+
+def _run_file(platform: Platform, kind: str, number: int, host: str, admin_port: int) -> runtime.RunFile:
+    return runtime.RunFile(f"{kind}-{number}", kind, os.getpid(), platform.clock.time_ns(), host, 0, admin_port)
