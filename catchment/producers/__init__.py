@@ -1,0 +1,1 @@
+"""Producers: simulated clients that send pings as an application does."""
