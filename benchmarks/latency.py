@@ -2,8 +2,8 @@
 """From `200` to visible in SQL, and what the idle platform costs.
 
 Starts `catchment up` in an empty home, takes the time until every service is ready and the memory of all its processes
-after they have settled; then sends small pings at a steady rate and, in a loop, asks SQL which document ids it sees.
-A ping's latency runs from its `200` to the start of the first query that returned it.
+after they have settled; then a simulated fleet sends at a steady rate and, in a loop, SQL is asked for the ids of its
+main pings. A ping's latency runs from its `200` to the start of the first query that returned it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import orjson
 import psutil
 
 from catchment import services
+from catchment.clock import SystemClock
 from catchment.platform import Platform
+from catchment.producers.fleet import Fleet
 from catchment.query.port import Limits
 
 SETTLE_S = 5.0
-PING = {"version": 4, "type": "event", "creationDate": "2026-11-23T08:00:00.000Z", "payload": {"reason": "periodic"}}
-TABLE = "telemetry.event_v4"
+TABLE = "telemetry.main_v4"
 
 
 class Pinger:
@@ -53,15 +53,15 @@ class Pinger:
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port)
+        deliveries = Fleet(seed=1, salt=str(uuid.uuid4()), clients=200).deliveries(SystemClock(), 0, 0)
         while not self._done.wait(1 / self._rate):
-            document_id = str(uuid.uuid4())
-            path = f"/submit/telemetry/{document_id}/event/Firefox/153.0/release/20261101000000?v=4"
-            body = orjson.dumps({**PING, "id": document_id, "clientId": str(uuid.uuid4())})
-            connection.request("POST", path, body)
+            sent = next(deliveries).submission
+            connection.request("POST", sent.target, sent.body, sent.headers)
             response = connection.getresponse()
             response.read()
             assert response.status == 200, response.status
-            self.acknowledged[document_id] = time.monotonic()
+            if sent.table == TABLE:
+                self.acknowledged[sent.document_id] = time.monotonic()
         connection.close()
 
 
