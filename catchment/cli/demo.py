@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.text import Text
 
 from catchment import services
-from catchment.cli.status import size
 from catchment.observation import Rates, Snapshot, observe
 from catchment.platform import Platform
 from catchment.supervisor import ServiceSpec, Supervisor
+from catchment.units import size
 
 FIRST_QUERY = (
     "select normalized_channel, count(*) pings, count(distinct client_id) clients from telemetry.main_v4 "

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from catchment.errors import QueryError
+from catchment.units import size
 
 if TYPE_CHECKING:
     from catchment.lake.tables import ColumnDescription, Lake, TableDescription
@@ -283,12 +284,3 @@ def _age(table: TableDescription) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:,.0f} {unit} ago"
     return f"{seconds:,.0f} s ago"
-
-
-def size(count: float) -> str:
-    """Bytes for a person: 1,234 B, 12.3 MiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"

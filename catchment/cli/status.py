@@ -11,6 +11,7 @@ from rich.table import Table
 
 from catchment.observation import TOPICS, Rates, ServiceState, Snapshot, observe
 from catchment.platform import Platform
+from catchment.units import size
 
 COLOURS = {"up": "green", "unhealthy": "yellow", "silent": "red", "down": "red"}
 
@@ -90,15 +91,6 @@ def document(snapshot: Snapshot, rates: Rates) -> dict[str, object]:
         "home_bytes": snapshot.home_bytes,
         "free_bytes": snapshot.free_bytes,
     }
-
-
-def size(count: float) -> str:
-    """Bytes for a person: 1,234 B, 12.3 MiB."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
-        count /= 1024
-    return f"{count:,.1f} TiB"
 
 
 def _service_row(service: ServiceState, now_ns: int) -> tuple[str, ...]:

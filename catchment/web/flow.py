@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from catchment.observation import ServiceState
+from catchment.units import size
 from catchment.web import drawing, history
 from catchment.web.drawing import Line
-from catchment.web.formats import clock_time, count, duration, rate, short, size
+from catchment.web.formats import clock_time, count, duration, rate, short
 from catchment.web.history import Point, Sample
 from catchment.web.running import QueryCounts
 from catchment.web.sampling import Picture

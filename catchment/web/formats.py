@@ -38,15 +38,6 @@ def short(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
 
 
-def size(size_bytes: float) -> str:
-    """Bytes: 512 B, 12.3 MiB."""
-    for unit in _BINARY:
-        if abs(size_bytes) < 1024:
-            return f"{size_bytes:,.0f} {unit}" if unit == "B" else f"{size_bytes:,.1f} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:,.1f} TiB"
-
-
 def duration(seconds: float) -> str:
     """A length of time: 3 ms, 1.2 s, 5 min, 3 h, 12 d."""
     seconds = max(seconds, 0.0)

@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from catchment import __version__
+from catchment.units import size
 from catchment.web import formats
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-_FILTERS = ("count", "size", "duration", "age", "clock_time", "timestamp", "plain", "shortened")
+_FILTERS = ("count", "duration", "age", "clock_time", "timestamp", "plain", "shortened")
 
 
 class Renderer:
@@ -35,7 +36,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._templates.filters.update({name: getattr(formats, name) for name in _FILTERS})
+        self._templates.filters.update({name: getattr(formats, name) for name in _FILTERS}, size=size)
         digest = partial(blake2b, digest_size=6)
         build = digest(b"".join(path.read_bytes() for path in sorted(STATIC.iterdir()))).hexdigest()
         self._templates.globals.update(build=build, version=__version__)

@@ -19,7 +19,20 @@ PACKAGE = ROOT / "catchment"
 LONGEST_FILE = 400
 
 FLOORS = (
-    {"", "errors", "clock", "config", "events", "metrics", "health", "message", "framing", "document", "service"},
+    {
+        "",
+        "errors",
+        "clock",
+        "config",
+        "events",
+        "metrics",
+        "health",
+        "message",
+        "framing",
+        "document",
+        "service",
+        "units",
+    },
     {"log", "schemas", "lake", "query"},
     {"ingestion", "producers"},
     {"observation", "services", "platform", "supervisor", "web", "cli", "__main__"},

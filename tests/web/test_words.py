@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from catchment.log.port import TopicPartition
 from catchment.observation import PartitionState, Series, ServiceState, Snapshot
 from catchment.service import RunFile
+from catchment.units import size
 from catchment.web import drawing, formats, history
 from catchment.web.flow import flow
 from catchment.web.history import History, Point, Sample
@@ -147,9 +148,9 @@ def test_a_ceiling_is_a_round_number_just_above(value: float) -> None:
         (formats.rate(42.46), "42.5"),
         (formats.rate(99.96), "100"),
         (formats.rate(12345.6), "12,346"),
-        (formats.size(0), "0 B"),
-        (formats.size(1536), "1.5 KiB"),
-        (formats.size(5 * 1024**5), "5,120.0 TiB"),
+        (size(0), "0 B"),
+        (size(1536), "1.5 KiB"),
+        (size(5 * 1024**5), "5,120.0 TiB"),
         (formats.duration(0.0042), "4.2 ms"),
         (formats.duration(0.25), "0.2 s"),
         (formats.duration(42.4), "42 s"),
