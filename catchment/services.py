@@ -78,8 +78,10 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     settings = config.section(LoaderSettings)
     geo = Geo(platform.geo_settings(), clock, events)
     deduplicator = Deduplicator(platform.home / "deduplication", config.section(DeduplicationSettings), clock, events)
-    decoder = Decoder(platform.registry(), geo, config.section(DecoderSettings))
     log, lake, registry = platform.log(), platform.lake(), platform.registry()
+    for problem in registry.check():
+        events.warning("schema_refused", problem=problem)
+    decoder = Decoder(registry, geo, config.section(DecoderSettings))
     upkeep = Upkeep(settings.upkeep_s, log, lake, config.section(LakeSettings), clock, events) if number == 0 else None
     loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, upkeep=upkeep)
     runtime.on_stop_signal(loader.stop)

@@ -33,12 +33,6 @@ _TESTS = {
     "boolean": "v.__class__ is bool",
     "json": "v is not None",
 }
-_EVERY = {
-    "string": "set(map(type, {values})) <= STR",
-    "integer": "set(map(type, {values})) <= INT and (not {values} or max({values}) < 1 << 63 and min({values}) >= -1 << 63)",  # noqa: E501
-    "boolean": "set(map(type, {values})) <= BOOL",
-    "number": "set(map(type, {values})) <= FLOAT",
-}
 
 
 def make_appender(shape: Struct, place: StructPlace) -> Append:
@@ -50,10 +44,6 @@ class _Source:
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._names: dict[str, Any] = {
-            "STR": {str},
-            "INT": {int},
-            "BOOL": {bool},
-            "FLOAT": {float},
             "dumps": orjson.dumps,
             "put": _put,
             **bulk.names(),
@@ -82,41 +72,45 @@ class _Source:
 
     def _map(self, shape: MapOf, place: MapPlace) -> str:
         slot, keys = self._bind("slot", place.slots.append), self._bind("keys", place.keys)
-        body = [f"{slot}(len({keys}))"]
-        if isinstance(shape.value, Leaf) and shape.value.kind in _EVERY:
+        body: list[str] = []
+        if isinstance(shape.value, Leaf) and bulk.is_judged(shape.value):
             values = self._bind("values", place.value.slots)
-            body += ["w = list(o.values())", f"if {_EVERY[shape.value.kind].format(values='w')}:"]
-            body += [f"    {keys}.extend(o)", f"    {values}.extend(w)", "    return None"]
+            body += ["w = list(o.values())", f"if judge_{shape.value.kind}(w) == len(w):"]
+            body += [f"    {slot}(len(w))", f"    {keys}.extend(o)", f"    {values}.extend(w)", "    return None"]
         if bulk.is_plain(shape.value):
             assert isinstance(place.value, StructPlace)
             many = self._many(shape.value, place.value)
             body += [f"if len(o) >= {bulk.FEWEST}:", "    d = list(o.values())"]
             body += [
                 f"    if set(map(type, d)) == DICT and {many}(d):",
+                f"        {slot}(len(d))",
                 f"        {keys}.extend(o)",
                 "        return None",
             ]
         key = self._bind("key", place.keys.append)
         test, append, _ = self._value(shape.value, place.value, always_present=True)
-        body += ["x = None", "for k, v in o.items():", f"    if {test}:", f"        {key}(k)"]
+        body += [
+            "x = None",
+            "n = 0",
+            "for k, v in o.items():",
+            f"    if {test}:",
+            f"        {key}(k)",
+            "        n += 1",
+        ]
         body += [f"        {line.replace('KEY', 'k')}" for line in append]
-        body += ["    else:", "        x = put(x, k, v)", "return x"]
+        body += ["    else:", "        x = put(x, k, v)", f"{slot}(n)", "return x"]
         return self._function("map", body)
 
     def _list(self, shape: ListOf, place: ListPlace) -> str:
         slot, items = self._bind("slot", place.slots.append), self._bind("items", place.item.slots)
-        body = [f"{slot}(len({items}))"]
-        if isinstance(shape.item, Leaf) and shape.item.kind in _EVERY:
-            body += [f"if {_EVERY[shape.item.kind].format(values='o')}:", f"    {items}.extend(o)", "    return None"]
+        body = [f"{slot}(len(o))"]
+        if isinstance(shape.item, Leaf) and bulk.is_judged(shape.item):
+            body += [f"if judge_{shape.item.kind}(o) >= 0:", f"    {items}.extend(o)", "    return None"]
         if bulk.is_plain(shape.item):
             assert isinstance(place.item, StructPlace)
-            many, inner = self._many(shape.item, place.item), self._bind("inner", place.item.inner)
-            body += [f"if len(o) >= {bulk.FEWEST} and set(map(type, o)) == DICT:", f"    first = len({inner})"]
-            body += [
-                f"    if {many}(o):",
-                f"        {items}.extend(range(first, first + len(o)))",
-                "        return None",
-            ]
+            many = self._many(shape.item, place.item)
+            body += [f"if len(o) >= {bulk.FEWEST} and set(map(type, o)) == DICT and {many}(o):"]
+            body += [f"    {items}.extend(repeat(True, len(o)))", "    return None"]
         test, append, null = self._value(shape.item, place.item)
         body += ["x = None", "for i, v in enumerate(o):", f"    if {test}:"]
         body += [f"        {line.replace('KEY', 'str(i)')}" for line in append]
@@ -136,7 +130,7 @@ class _Source:
             return _TESTS[shape.kind], [f"{slot}(dumps(v).decode())" if shape.kind == "json" else f"{slot}(v)"], null
         if isinstance(shape, Struct):
             assert isinstance(place, StructPlace)
-            present = [] if always_present else [f"{slot}(len({self._bind('inner', place.inner)}))"]
+            present = [] if always_present else [f"{slot}(True)"]
             return "v.__class__ is dict", [*present, *_inner(self._struct(shape, place))], null
         if isinstance(shape, MapOf):
             assert isinstance(place, MapPlace)

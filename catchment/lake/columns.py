@@ -4,12 +4,13 @@
     … the properties of the schema …                                                  from its content
     additional_properties   JSON text of all that had no place, at its path, with its own names; NULL when nothing
 
-So nothing of a document is lost: what the row does not hold, `additional_properties` does. The property that the
-client id is made of is not repeated when it is the client id itself.
+So nothing of a document is lost: what the row does not hold, `additional_properties` does. The schema's property for
+the client id is not repeated when the column `client_id` holds it.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 from catchment.document import Document
 from catchment.lake.appender import Append, make_appender
 from catchment.lake.places import StructPlace, arrow_type
-from catchment.schemas.shape import Struct
+from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
 
 _TEXT = pa.string()
 _PLAIN = (
@@ -58,7 +59,6 @@ _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _values = attrgetter(
     *(name for name, _, _ in _PLAIN), *(attribute for group in _METADATA.values() for attribute in group.values())
 )
-CLIENT_ID_PROPERTIES = ("clientId", "client_id")
 ROW_OVERHEAD_BYTES = 400
 """What a row's metadata takes, about."""
 
@@ -75,6 +75,7 @@ class Columns:
     def __init__(self, shape: Struct | None) -> None:
         self.schema = row_schema(shape)
         self._is_registered = shape is not None
+        self._client_id = shape.client_id if shape is not None else None
         self._submitted_us: list[int] = []
         self._metadata: list[tuple[Any, ...]] = []
         self._leftovers: list[str | None] = []
@@ -99,9 +100,9 @@ class Columns:
         """Add a row. The document is not kept, nor changed."""
         leftovers = self._append(document.content)
         if leftovers is not None:
-            for name in CLIENT_ID_PROPERTIES:
-                if name in leftovers and leftovers[name] == document.client_id:
-                    leftovers = {key: value for key, value in leftovers.items() if key != name}
+            name = self._client_id
+            if name in leftovers and leftovers[name] == document.client_id:
+                leftovers = {key: value for key, value in leftovers.items() if key != name}
         self._leftovers.append(orjson.dumps(leftovers).decode() if leftovers else None)
         self._metadata.append(_values(document))
         self._submitted_us.append(document.submission_ns // 1000)
@@ -151,6 +152,54 @@ def row_schema(shape: Struct | None) -> pa.Schema:
         pa.field("additional_properties", _TEXT, metadata={"doc": "JSON text of what has no column, at its path"})
     )
     return pa.schema(fields)
+
+
+def fitted(shape: Struct, held: pa.DataType | pa.Schema) -> tuple[Struct, tuple[str, ...]]:
+    """The shape as an existing table can hold it, and the paths of the columns for which that makes a difference.
+
+    A column keeps its type. So when a schema has changed in place, a number stays in a column of integers while it is
+    one (and the reverse); what else has another type than its column loses its place and is left over. New columns stay
+    in the shape; the table gains them.
+    """
+    differing: list[str] = []
+    kept = _fitted_struct(shape, held, "", differing)
+    return Struct(kept, shape.client_id), tuple(differing)
+
+
+def _fitted_struct(
+    shape: Struct, held: pa.DataType | pa.Schema, path: str, differing: list[str]
+) -> tuple[Property, ...]:
+    columns = {field.name: field.type for field in held}
+    kept = []
+    for p in shape.properties:
+        column = f"{path}{p.column}"
+        inner = _fitted(p.shape, columns[p.column], column, differing) if p.column in columns else p.shape
+        if inner is not None:
+            kept.append(replace(p, shape=inner))
+    return tuple(kept)
+
+
+def _fitted(shape: Shape, held: pa.DataType, path: str, differing: list[str]) -> Shape | None:
+    if isinstance(shape, Struct) and pa.types.is_struct(held):
+        kept = _fitted_struct(shape, held, f"{path}.", differing)
+        return Struct(kept) if kept else None
+    if isinstance(shape, MapOf) and pa.types.is_map(held):
+        value = _fitted(shape.value, held.item_type, f"{path}{{}}", differing)
+        return MapOf(value) if value is not None else None
+    if isinstance(shape, ListOf) and (pa.types.is_list(held) or pa.types.is_large_list(held)):
+        item = _fitted(shape.item, held.value_type, f"{path}[]", differing)
+        return ListOf(item) if item is not None else None
+    if isinstance(shape, Leaf):
+        if shape.kind in ("string", "json") and (pa.types.is_string(held) or pa.types.is_large_string(held)):
+            return shape
+        kind = "integer" if pa.types.is_integer(held) else "number" if pa.types.is_floating(held) else "boolean"
+        if shape.kind == kind and (kind != "boolean" or pa.types.is_boolean(held)):
+            return shape
+        if {shape.kind, kind} == {"integer", "number"}:
+            differing.append(path)
+            return Leaf(kind)
+    differing.append(path)
+    return None
 
 
 def _keep_all(content: dict[str, Any]) -> dict[str, Any]:

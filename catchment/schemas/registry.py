@@ -4,7 +4,11 @@
 
 Several roots may be given; a file of a later one takes the place of the same name in an earlier one. Each schema is
 compiled with the draft that it declares (`$schema`; draft 4 without), `format` is an annotation, and only `$ref`s into
-the same file are followed. A file that is no schema is reported in `problems` and left out; the others work.
+the same file are followed: nothing is ever fetched.
+
+One bad file never stops the others. A file whose name cannot be used is reported in `problems` and left out. What is
+inside a file is read when it is first used, or by `check`; a schema that does not compile stays in the registry and
+refuses its documents (`Incompatible`, with the file and the rule), because taking them unjudged could not be undone.
 """
 
 from __future__ import annotations
@@ -41,8 +45,10 @@ RESERVED_COLUMNS = (
 )
 """Columns that every table has, whatever its schema says; `lake/columns.py` fills them."""
 
-_FILE = re.compile(r"(?P<doctype>[A-Za-z0-9-]+)\.(?P<version>\d+)\.schema\.json")
-_CLIENT_ID = ("clientId", "client_id")
+CLIENT_ID_PROPERTIES = ("clientId", "client_id", "clientID")
+"""Where a document may have its client's id, as the decoder looks for it."""
+
+_FILE = re.compile(r"(?P<doctype>[A-Za-z0-9-]+)\.(?P<version>0|[1-9]\d{0,8})\.schema\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +93,42 @@ class Schema:
 
         The client id is a column of every table; the property that it is made of is not repeated.
         """
-        reserved = [name for name in RESERVED_COLUMNS if name != "client_id"]
-        shape = shape_of(self.document, reserved)
-        return Struct(tuple(p for p in shape.properties if not (p.column == "client_id" and p.name in _CLIENT_ID)))
+        shape = shape_of(self.document, RESERVED_COLUMNS)
+        declared = {p.name for p in shape.properties}
+        client_id = next((name for name in CLIENT_ID_PROPERTIES if name in declared), None)
+        return Struct(tuple(p for p in shape.properties if p.name != client_id), client_id)
 
     def violation(self, content: Any) -> Violation | None:
-        """The first rule that a parsed document breaks; None when it is valid."""
+        """The first rule that a parsed document breaks; None when it is valid. Raises Incompatible when the schema
+        cannot be used."""
         if self.validator.is_valid(content):
             return None
         error = next(iter(self.validator.iter_errors(content)))
         keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
         return Violation(keyword, _pointer(error.schema_path[:-1]), _pointer(error.instance_path), _cut(error.message))
 
-    @cached_property
+    @property
     def validator(self) -> Any:
-        """The compiled schema. Raises Incompatible with the place that does not compile."""
-        document = self.document
-        draft = jsonschema_rs.Draft4Validator if "$schema" not in document else None
+        """The compiled schema. Raises Incompatible with the place that does not compile, each time the same."""
+        compiled = self._compiled
+        if isinstance(compiled, Incompatible):
+            raise compiled.with_traceback(None)
+        return compiled
+
+    @cached_property
+    def _compiled(self) -> Any:
         try:
-            if draft is not None:
-                return draft(document, validate_formats=False)
-            return jsonschema_rs.validator_for(document, validate_formats=False)
-        except (jsonschema_rs.ValidationError, ValueError) as error:
-            raise Incompatible(f"schema {self.path}: does not compile: {_cut(str(error))}; mend the file") from error
+            document = self.document
+        except Incompatible as error:
+            return error
+        compile_ = jsonschema_rs.validator_for if "$schema" in document else jsonschema_rs.Draft4Validator
+        try:
+            return compile_(document, validate_formats=False, retriever=_refuse)
+        except jsonschema_rs.ValidationError as error:
+            rule = f"{_pointer(error.instance_path)}: {_cut(' '.join(error.message.split()))}"
+        except ValueError as error:
+            rule = _cut(" ".join(str(error).split()))
+        return Incompatible(f"schema {self.path}: does not compile: {rule}; mend the file, then start again")
 
 
 class Registry:
@@ -127,14 +146,22 @@ class Registry:
         for root in roots:
             if not root.is_dir():
                 raise BadConfig(f"[schemas] paths: {root} is not a folder; name one that holds <namespace>/<doctype>/…")
+            found: dict[tuple[str, str, int], Schema] = {}
             for path in sorted(root.glob("*/*/*.schema.json")):
                 named = _FILE.fullmatch(path.name)
                 if named is None:
-                    problems.append(f"{path}: the name must be <doctype>.<version>.schema.json")
+                    problems.append(
+                        f"schema {path}: left out: the name must be <doctype>.<version>.schema.json, the doctype of "
+                        f"letters, digits and -, the version of at most 9 digits without a leading 0"
+                    )
                     continue
                 key = (path.parent.parent.name, named["doctype"], int(named["version"]))
-                schemas[key] = Schema(*key, path)
-        return cls(schemas, problems)
+                if key in found:
+                    problems.append(f"schema {path}: left out: {found[key].path} describes the same documents")
+                    continue
+                found[key] = Schema(*key, path)
+            schemas |= found
+        return cls(*_with_own_tables(schemas, problems))
 
     def find(self, namespace: str, doctype: str, version: int) -> Schema | None:
         return self._schemas.get((namespace, doctype, version))
@@ -158,6 +185,28 @@ def open_registry(settings: SchemaSettings) -> Registry:
     """The registry that the settings name."""
     roots = [BUILTIN] if settings.builtin else []
     return Registry.load([*roots, *(Path(path) for path in settings.paths)])
+
+
+def _with_own_tables(
+    schemas: dict[tuple[str, str, int], Schema], problems: list[str]
+) -> tuple[dict[tuple[str, str, int], Schema], list[str]]:
+    """The schemas without those whose table another one has: `newProfile` beside `new-profile`."""
+    tables: dict[str, Schema] = {}
+    kept = {}
+    for key in sorted(schemas):
+        schema = schemas[key]
+        first = tables.setdefault(schema.table, schema)
+        if first is schema:
+            kept[key] = schema
+        else:
+            problems.append(
+                f"schema {schema.path}: left out: its table {schema.table} is that of {first.path}; rename it"
+            )
+    return kept, problems
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"{uri} is outside of the file; copy what it points to into the file")
 
 
 def _pointer(path: Sequence[Any]) -> str:

@@ -60,6 +60,8 @@ class Property:
 @dataclass(frozen=True, slots=True)
 class Struct:
     properties: tuple[Property, ...]
+    client_id: str | None = None
+    """At the top: the property that the table's column `client_id` holds instead of a place of its own."""
 
 
 Shape = Leaf | ListOf | MapOf | Struct
@@ -86,7 +88,7 @@ class _Reader:
         flat, seen = self._flatten(schema, seen)
         if flat is None:
             return JSON_TEXT
-        alternatives = [part for key in ("oneOf", "anyOf") for part in flat.get(key, ()) if isinstance(part, Mapping)]
+        alternatives = [part for key in ("oneOf", "anyOf") for part in _list(flat, key) if isinstance(part, Mapping)]
         if "type" not in flat and "properties" not in flat and alternatives:
             return _merged([self.read(part, depth, seen) for part in alternatives if part.get("type") != "null"])
         kinds = _kinds(flat)
@@ -110,13 +112,15 @@ class _Reader:
                 return None, seen
             seen = (*seen, pointer)
             flat = {**target, **flat}
-        for part in flat.pop("allOf", ()):
+        parts = _list(flat, "allOf")
+        flat.pop("allOf", None)
+        for part in parts:
             inner, seen = self._flatten(part, seen) if isinstance(part, Mapping) else ({}, seen)
             if inner is None:
                 return None, seen
             for key, value in inner.items():
                 if key in ("properties", "patternProperties"):
-                    flat[key] = {**value, **flat.get(key, {})}
+                    flat[key] = {**_mapping(inner, key), **_mapping(flat, key)}
                 else:
                     flat.setdefault(key, value)
         return flat, seen
@@ -140,8 +144,8 @@ class _Reader:
     ) -> Shape:
         properties: dict[str, Any] = {}
         for part in alternatives:
-            properties.update(part.get("properties", {}))
-        properties.update(flat.get("properties", {}))
+            properties.update(_mapping(part, "properties"))
+        properties.update(_mapping(flat, "properties"))
         if properties:
             columns = column_names(properties, reserved)
             return Struct(
@@ -150,7 +154,7 @@ class _Reader:
                     for name, inner in properties.items()
                 )
             )
-        values = list(flat.get("patternProperties", {}).values())
+        values = list(_mapping(flat, "patternProperties").values())
         if isinstance(flat.get("additionalProperties"), Mapping):
             values.append(flat["additionalProperties"])
         if not values:
@@ -172,11 +176,24 @@ def _kinds(flat: Document) -> set[str]:
             declared = ["object"]
         elif "items" in flat:
             declared = ["array"]
-        elif flat.get("enum") or "const" in flat:
-            declared = [_kind_of(value) for value in flat.get("enum") or [flat["const"]]]
+        elif _list(flat, "enum") or "const" in flat:
+            declared = [_kind_of(value) for value in _list(flat, "enum") or [flat["const"]]]
         else:
             declared = []
-    return {kind for kind in declared if kind != "null"}
+    return (
+        {kind for kind in declared if isinstance(kind, str) and kind != "null"} if isinstance(declared, list) else set()
+    )
+
+
+def _list(schema: Document, key: str) -> list[Any]:
+    """A keyword's list; empty when it is absent or no list, which then does not compile anyway."""
+    value = schema.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _mapping(schema: Document, key: str) -> Document:
+    value = schema.get(key)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _kind_of(value: Any) -> str:

@@ -78,7 +78,7 @@ class Loader:
         self._at = at
         self._stopping = threading.Event()
         self._consumer: Consumer | None = None
-        self._buffers = Buffers(lake, registry)
+        self._buffers = Buffers(lake, registry, events)
         self._outputs: dict[TopicPartition, PartitionOutputs] = {}
         self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}

@@ -14,13 +14,15 @@ import pyarrow as pa
 
 from catchment.document import Document
 from catchment.errors import Missing, Transient
+from catchment.events import Events
 from catchment.ingestion.decoder.failure import Failure
 from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
-from catchment.lake.columns import Columns
+from catchment.lake.columns import Columns, fitted
 from catchment.lake.commit import Span
 from catchment.lake.tables import Lake
 from catchment.log.port import TopicPartition
 from catchment.schemas.registry import Registry
+from catchment.schemas.shape import Struct
 
 
 class Rows(Protocol):
@@ -62,9 +64,10 @@ class TableBuffer:
 class Buffers:
     """All tables that this loader writes."""
 
-    def __init__(self, lake: Lake, registry: Registry) -> None:
+    def __init__(self, lake: Lake, registry: Registry, events: Events) -> None:
         self._lake = lake
         self._registry = registry
+        self._events = events
         self._by_doctype: dict[tuple[str, str, int], TableBuffer] = {}
         self._by_table: dict[str, TableBuffer] = {}
 
@@ -99,10 +102,24 @@ class Buffers:
     def _open(self, key: tuple[str, str, int]) -> TableBuffer:
         schema = self._registry.find(*key)
         table = schema.table if schema else f"{key[0]}.unregistered"
+        shape = schema.shape if schema else None
         buffer = self._by_doctype[key] = self._by_table.get(table) or self._buffer(
-            table, lambda: Columns(schema.shape if schema else None)
+            table, lambda: self._fit(table, shape)
         )
         return buffer
+
+    def _fit(self, table: str, shape: Struct | None) -> Columns:
+        """Columns for this shape, as far as the table that is there can hold them."""
+        if shape is None:
+            return Columns(None)
+        try:
+            held = self._lake.load(table).schema().as_arrow()
+        except Missing:
+            return Columns(shape)
+        shape, differing = fitted(shape, held)
+        if differing:
+            self._events.warning("schema_differs_from_table", table=table, columns=", ".join(differing))
+        return Columns(shape)
 
     def _buffer(self, table: str, columns: Callable[[], Any]) -> TableBuffer:
         buffer = self._by_table[table] = TableBuffer(table, columns(), _recorded(self._lake, table))

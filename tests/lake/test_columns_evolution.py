@@ -1,0 +1,96 @@
+"""A schema that was changed in place: its rows still fit the table that there is, and nothing of them is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rebuilding import TABLES, contents, document, kept, rebuilt, rows, text
+
+from catchment.lake.columns import Columns, fitted, row_schema
+from catchment.lake.commit import Span
+from catchment.lake.evolution import differences, iceberg_schema
+from catchment.lake.tables import Lake
+from catchment.schemas.registry import RESERVED_COLUMNS
+from catchment.schemas.shape import Leaf, Struct, shape_of
+
+TABLE = "shop.order_v1"
+TEXT, INTEGER, NUMBER, OPEN = {"type": "string"}, {"type": "integer"}, {"type": "number"}, {"type": "object"}
+OBJECT = {"properties": {"x": INTEGER, "y": TEXT}}
+CHANGES: dict[str, tuple[Any, Any, Any, tuple[str, ...]]] = {
+    "the same": (INTEGER, INTEGER, 7, ()),
+    "an integer becomes a number": (INTEGER, NUMBER, 2.5, ("a",)),
+    "a number becomes an integer": (NUMBER, INTEGER, 2**62, ("a",)),
+    "an integer becomes a string": (INTEGER, TEXT, "x", ("a",)),
+    "a string becomes a boolean": (TEXT, {"type": "boolean"}, True, ("a",)),
+    "a string becomes open": (TEXT, {}, [1, {"b": None}], ()),
+    "an open object gets properties": (OPEN, OBJECT, {"x": 1, "y": "q"}, ("a",)),
+    "an object becomes open": (OBJECT, OPEN, {"x": 1, "y": "q"}, ("a",)),
+    "a property is added": (
+        {"properties": {"x": INTEGER}},
+        OBJECT,
+        {"x": 1, "y": "q"},
+        (),
+    ),
+    "a property is removed": (OBJECT, {"properties": {"x": INTEGER}}, {"x": 1, "y": "q"}, ()),
+    "one property changes": (OBJECT, {"properties": {"x": TEXT, "y": TEXT}}, {"x": "1", "y": "q"}, ("a.x",)),
+    "every property changes": (
+        {"properties": {"x": INTEGER}},
+        {"properties": {"x": TEXT}},
+        {"x": "1"},
+        ("a.x",),
+    ),
+    "a list of other items": (
+        {"type": "array", "items": INTEGER},
+        {"type": "array", "items": TEXT},
+        ["1", None],
+        ("a[]",),
+    ),
+    "a map of numbers": (
+        {"type": "object", "additionalProperties": INTEGER},
+        {"type": "object", "additionalProperties": NUMBER},
+        {"k": 1, "l": 0.5},
+        ("a{}",),
+    ),
+}
+
+
+def shape(**properties: Any) -> Struct:
+    return shape_of({"properties": properties}, RESERVED_COLUMNS)
+
+
+@pytest.mark.parametrize(("before", "after", "value", "paths"), CHANGES.values(), ids=CHANGES)
+def test_rows_of_a_changed_schema_go_into_the_old_table(
+    lake: Lake, before: Any, after: Any, value: Any, paths: tuple[str, ...]
+) -> None:
+    lake.ensure(TABLE, row_schema(shape(a=before)))
+    held = lake.load(TABLE).schema().as_arrow()
+    fit, differing = fitted(shape(a=after, b=INTEGER), held)
+    assert differing == paths
+    columns = Columns(fit)
+    columns.append(document({"a": value, "b": 1}))
+    table = columns.take()
+    lake.ensure(TABLE, table.schema)
+    lake.commit(TABLE, table, {"raw/0": Span(None, 1)})
+    [row] = lake.load(TABLE).scan().to_arrow().to_pylist()
+    assert text(rebuilt(row, fit)) == text(kept({"a": value, "b": 1}, fit))
+
+
+def test_what_fits_is_not_touched() -> None:
+    same = shape(a=OBJECT, b={"type": "array", "items": NUMBER}, c=OPEN)
+    assert fitted(same, row_schema(same)) == (same, ())
+    grown, differing = fitted(shape(a=NUMBER), row_schema(shape(a=INTEGER)))
+    assert (grown.properties[0].shape, differing) == (Leaf("integer"), ("a",))
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_any_shape_can_follow_any_other(data: st.DataObject) -> None:
+    old, new = data.draw(TABLES), data.draw(TABLES)
+    fit, _ = fitted(new, row_schema(old))
+    differences(TABLE, iceberg_schema(row_schema(old)).as_struct(), iceberg_schema(row_schema(fit)).as_struct())
+    content = data.draw(contents(new))
+    [row] = rows(fit, [document(content)])
+    assert text(rebuilt(row, fit)) == text(kept(content, fit))

@@ -1,0 +1,67 @@
+"""Schemas that change, or that are wrong, under a loader that must go on."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import orjson
+
+from catchment.log.port import TopicPartition
+from tests.loader import scene
+
+
+def append_orders(home: Path, *bodies: bytes) -> None:
+    log, _ = scene.open_parts(home)
+    log.create("raw", scene.PARTITIONS)
+    writer = log.open_writer(TopicPartition("raw", 0))
+    start = log.bounds(TopicPartition("raw", 0)).end
+    writer.append(
+        [
+            scene.raw_record(f"/submit/shop/order/1/{uuid.UUID(int=number)}", body, number)
+            for number, body in enumerate(bodies, start=start)
+        ]
+    )
+    writer.close()
+    log.close()
+
+
+def test_a_schema_that_changes_in_place_loses_nothing(tmp_path: Path) -> None:
+    schema = scene.write_schemas(tmp_path) / "shop" / "order" / "order.1.schema.json"
+    append_orders(tmp_path, b'{"item": "a", "count": 1}')
+    scene.run_loader(tmp_path, None)
+    changed = {
+        "item": {"type": "object", "additionalProperties": {"type": "string"}},
+        "count": {"type": "number"},
+        "colour": {"type": "string"},
+    }
+    schema.write_bytes(orjson.dumps({**scene.ORDER, "properties": changed}))
+    append_orders(
+        tmp_path,
+        b'{"item": {"name": "b"}, "count": 2, "colour": "red"}',
+        b'{"item": {"name": "c"}, "count": 2.5, "colour": "blue"}',
+    )
+    scene.run_loader(tmp_path, None)
+    _, lake = scene.open_parts(tmp_path)
+    rows = lake.load("shop.order_v1").scan().to_arrow().sort_by("document_id").to_pylist()
+    found = [(row["item"], row["count"], row["colour"], row["additional_properties"]) for row in rows]
+    assert found == [
+        ("a", 1, None, None),
+        (None, 2, "red", '{"item":{"name":"b"}}'),
+        (None, None, "blue", '{"count":2.5,"item":{"name":"c"}}'),
+    ]
+
+
+def test_a_schema_that_does_not_compile_refuses_its_pings_only(tmp_path: Path) -> None:
+    root = scene.write_schemas(tmp_path)
+    (root / "shop" / "refund" / "refund.1.schema.json").write_bytes(b'{"type": 17}')
+    append_orders(tmp_path, b'{"item": "a"}')
+    log, _ = scene.open_parts(tmp_path)
+    writer = log.open_writer(TopicPartition("raw", 1))
+    writer.append([scene.raw_record(f"/submit/shop/refund/1/{uuid.UUID(int=9)}", b'{"item": "b"}', 9)])
+    writer.close()
+    scene.run_loader(tmp_path, None)
+    _, lake = scene.open_parts(tmp_path)
+    assert scene.column(lake, "shop.order_v1", "item") == ["a"]
+    assert scene.column(lake, "monitoring.errors", "code") == ["schema_unusable"]
+    assert "refund.1.schema.json" in str(scene.column(lake, "monitoring.errors", "detail"))
