@@ -8,8 +8,8 @@ request: it is steadier than the rate on a shared machine.
 - `edge, new headers`: 4,096 header blocks in turn, so that none is remembered.
 - `edge, no flush`: the log's writer answers at once. What is left is HTTP; the distance to `edge` is the disk's.
 - `edge, 256 connections`: more clients for each flush.
-- `floor`: rate of 64 waiting clients when a flush of half of them follows the other without a gap and nothing else
-  takes time, from bare write and fdatasync of those bytes on the same disk.
+- `disk alone`: rate of 64 waiting clients when a flush of half of them follows the other without a gap and nothing else
+  takes time: bare durable writes of those bytes over zeros, as the log does it, and to a growing file.
 
 p99 at half load: 64 connections that pause between answer and next request for a random time (uniform, so that they do
 not march in step), its mean set so that the rate is half of the median reached before; the reached share is shown.
@@ -48,6 +48,7 @@ from catchment.log.settings import LogSettings
 SCRIPT = Path(__file__).with_suffix(".lua")
 SIZES = {"1k": 1024, "10k": 10 * 1024}
 ECHO_MODULE = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
+FLUSHES = 200
 HEAD_BYTES = 400
 """What a message adds to its body here, with the log's framing."""
 
@@ -178,15 +179,18 @@ def load(
     return Run(count / int(duration_us) * 1e6, float(p50_us) / 1e3, float(p99_us) / 1e3, used_s / count * 1e6)
 
 
-def floor_rate(disk: Path, size: int) -> float:
+def disk_rate(disk: Path, size: int, *, over_zeros: bool) -> float:
     """64 clients in two halves whose flushes follow each other, bare."""
     content = os.urandom(32 * (size + HEAD_BYTES))
     took: list[float] = []
     with tempfile.NamedTemporaryFile(dir=disk) as file:
-        for _ in range(200):
+        if over_zeros:
+            for _ in range(FLUSHES):
+                os.write(file.fileno(), bytes(len(content)))
+            os.fsync(file.fileno())
+        for number in range(FLUSHES):
             started = time.perf_counter()
-            os.write(file.fileno(), content)
-            os.fdatasync(file.fileno())
+            os.pwritev(file.fileno(), [content], number * len(content), os.RWF_DSYNC)
             took.append(time.perf_counter() - started)
     return 32 / statistics.median(took)
 
@@ -246,8 +250,9 @@ def main() -> None:
                 f"{label:5} {name:24} {run.rate:9,.0f} {run.rate / base:9.0%} {run.p50_ms:8.2f} {run.p99_ms:8.2f}"
                 f" {run.cpu_us:7.1f}"
             )
-        floor = floor_rate(options.folder, size)
-        print(f"{label:5} {'floor':24} {floor:9,.0f} {floor / base:9.0%}")  # noqa: T201
+        for name, over_zeros in (("disk alone, over zeros", True), ("disk alone, growing file", False)):
+            rate = disk_rate(options.folder, size, over_zeros=over_zeros)
+            print(f"{label:5} {name:24} {rate:9,.0f} {rate / base:9.0%}")  # noqa: T201
         half = half_load(options.folder, size, rows["edge"].rate, options.seconds * 2)
         share = half.rate / rows["edge"].rate
         print(  # noqa: T201

@@ -1,7 +1,8 @@
 """What the embedded log costs: appends, scans, seeks, wake-ups, and the price of `submit` to its caller.
 
 Runs in a temporary folder below `--folder` (its disk is the one measured) and removes it. `floor` rows do the same work
-with bare `write` and `fdatasync`: the distance to them is what the log adds. Rounds alternate; medians are shown.
+with bare `write` and `fdatasync` to a growing file, `zeros` rows with bare durable writes over zeros, as the log does
+once its next segment is prepared: the distance to them is what the log adds. Rounds alternate; medians are shown.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 
 from catchment.clock import SystemClock
@@ -47,7 +49,7 @@ def appended(folder: Path, size: int, count: int, seconds: float) -> float:
 
 
 def bare(folder: Path, size: int, count: int, seconds: float) -> float:
-    """The same bytes by one write and one fdatasync a batch."""
+    """The same bytes by one write and one fdatasync a batch, to a growing file."""
     content = os.urandom((size + 8) * count)
     with tempfile.TemporaryFile(dir=folder) as file:
 
@@ -56,6 +58,17 @@ def bare(folder: Path, size: int, count: int, seconds: float) -> float:
             os.fdatasync(file.fileno())
 
         return rate(act, count, seconds)
+
+
+def bare_over_zeros(folder: Path, size: int, count: int, seconds: float) -> float:
+    """The same bytes by one durable write a batch, over zeros that are on the disk, round and round in one segment."""
+    content = os.urandom((size + 8) * count)
+    places = cycle(range(0, LogSettings().segment_bytes - len(content), len(content)))
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(LogSettings().segment_bytes))
+        file.flush()
+        os.fsync(file.fileno())
+        return rate(lambda: os.pwritev(file.fileno(), [content], next(places), os.RWF_DSYNC), count, seconds)
 
 
 def submitted(folder: Path, size: int, count: int, depth: int, seconds: float) -> tuple[float, float]:
@@ -145,6 +158,7 @@ def main() -> None:
         for size, count in ((1024, 50), (1024, 250), (10_240, 50), (10_240, 250)):
             name = f"{size}x{count}"
             rows.setdefault(f"floor_{name}", []).append(bare(options.folder, size, count, options.seconds))
+            rows.setdefault(f"zeros_{name}", []).append(bare_over_zeros(options.folder, size, count, options.seconds))
             rows.setdefault(f"append_{name}", []).append(appended(options.folder, size, count, options.seconds))
         speed, call_us = submitted(options.folder, 1024, 50, 16, options.seconds)
         rows.setdefault("submit_1024x50_depth16", []).append(speed)

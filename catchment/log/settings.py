@@ -22,6 +22,13 @@ class LogSettings:
     segment_bytes: int = option(
         64 * 1024 * 1024, "A segment of this size is sealed and the next one begun.", unit="bytes", minimum=4096
     )
+    prepare_from_bytes: int = option(
+        4 * 1024 * 1024,
+        "A segment that has this much gets its successor prepared: a file of zeros that appends overwrite, which costs "
+        "the disk half as much as growing one; 0 never prepares.",
+        unit="bytes",
+        minimum=0,
+    )
     max_queue_bytes: int = option(
         64 * 1024 * 1024,
         "Payloads that one partition's writer holds in memory; more are refused as busy.",

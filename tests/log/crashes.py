@@ -14,7 +14,7 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,8 +28,8 @@ from catchment.log.port import TopicPartition
 from catchment.log.settings import LogSettings
 
 SOURCE = TopicPartition("raw", 0)
-SETTINGS = LogSettings(segment_bytes=2000, min_free_bytes=0)
-OPERATIONS = 90
+SETTINGS = LogSettings(segment_bytes=2000, min_free_bytes=0, prepare_from_bytes=500)
+OPERATIONS = 75
 """A generation of work needs about so many file operations; the fatal one is drawn from these and a few more."""
 SECTOR_BYTES = 512
 
@@ -66,6 +66,20 @@ class FailingDisk(Disk):
             lambda: Disk.write(self, descriptor, content, position),
             lambda: Disk.write(self, descriptor, part, position),
         )
+
+    def write_durably(self, descriptor: int, pieces: Sequence[bytes | memoryview], position: int) -> int:
+        content = b"".join(pieces)
+        part = content[: self._random.randrange(len(content) + 1)]
+
+        def act() -> int:
+            written = Disk.write(self, descriptor, content, position)
+            self._tell(f"sync {position + written} {self._paths[descriptor]}")
+            return written
+
+        return self._do(act, lambda: Disk.write(self, descriptor, part, position))
+
+    def zero(self, path: Path, size_bytes: int, stopping: threading.Event) -> None:
+        self._do(lambda: path.write_bytes(bytes(size_bytes)), lambda: path.write_bytes(bytes(size_bytes // 2)))
 
     def datasync(self, descriptor: int) -> None:
         self._do(lambda: self._synced(descriptor))

@@ -23,10 +23,13 @@ def open_embedded(
     clock: Clock | None = None,
     segment_bytes: int = 1000,
     min_free_bytes: int = 0,
+    prepare_from_bytes: int = 1 << 30,
 ) -> EmbeddedLog:
     """A log in `root` with the topic `raw`; `told` gets the lines of its events."""
     root.mkdir(exist_ok=True)
-    settings = LogSettings(segment_bytes=segment_bytes, min_free_bytes=min_free_bytes)
+    settings = LogSettings(
+        segment_bytes=segment_bytes, min_free_bytes=min_free_bytes, prepare_from_bytes=prepare_from_bytes
+    )
     log = EmbeddedLog(root, settings, clock or SystemClock(), Events("test", told or io.StringIO()), disk)
     log.create(RAW.topic, 1)
     return log

@@ -6,7 +6,8 @@ import errno
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,6 @@ from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.writer import EmbeddedWriter
 from tests.log.opening import RAW, open_embedded, payloads_of, segments
 
-HEAD_BYTES = 32
-
 
 class BrokenDisk(Disk):
     """Fails the named operations with an error number, until they are taken out of `broken`."""
@@ -26,6 +25,7 @@ class BrokenDisk(Disk):
     def __init__(self) -> None:
         self.broken: dict[str, int] = {}
         self.free = 1 << 40
+        self.zeroed = threading.Event()
 
     def _check(self, operation: str) -> None:
         if operation in self.broken:
@@ -36,14 +36,26 @@ class BrokenDisk(Disk):
         return super().create(path)
 
     def write(self, descriptor: int, content: bytes | memoryview, position: int) -> int:
-        if "write" in self.broken and len(content) != HEAD_BYTES:
-            super().write(descriptor, content[: len(content) // 2], position)
         self._check("write")
-        return super().write(descriptor, content[:100], position)  # a short write, as the system may do
+        return super().write(descriptor, content, position)
 
-    def datasync(self, descriptor: int) -> None:
-        self._check("datasync")
-        super().datasync(descriptor)
+    def write_durably(self, descriptor: int, pieces: Sequence[bytes | memoryview], position: int) -> int:
+        content = b"".join(pieces)
+        if "write" in self.broken:
+            super().write_durably(descriptor, [content[: len(content) // 2]], position)
+            self._check("write")
+        taken = super().write_durably(descriptor, [content[:100]], position)  # a short write, as the system may do
+        self._check("sync")
+        return taken
+
+    def zero(self, path: Path, size_bytes: int, stopping: threading.Event) -> None:
+        self._check("zero")
+        super().zero(path, size_bytes, stopping)
+        self.zeroed.set()
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._check("rename")
+        super().rename(source, target)
 
     def truncate(self, descriptor: int, size: int) -> None:
         self._check("truncate")
@@ -58,7 +70,7 @@ class BrokenDisk(Disk):
         return self.free
 
 
-@pytest.mark.parametrize("operation", ["write", "datasync", "create", "sync_directory"])
+@pytest.mark.parametrize("operation", ["write", "sync", "create", "sync_directory"])
 @pytest.mark.parametrize(
     ("number", "kind"),
     [
@@ -96,7 +108,7 @@ def test_when_even_taking_back_fails_the_outcome_is_unknown_and_nothing_is_writt
     disk = BrokenDisk()
     log = open_embedded(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
-    disk.broken = {"datasync": errno.EIO, "truncate": errno.EIO}
+    disk.broken = {"sync": errno.EIO, "truncate": errno.EIO}
     with pytest.raises(Unknown, match="read back"):
         writer.append([b"perhaps"])
     size = segments(tmp_path)[-1].stat().st_size
@@ -115,7 +127,7 @@ def test_a_batch_whose_outcome_was_unknown_is_there_whole_or_not_at_all_after_a_
     disk = BrokenDisk()
     log = open_embedded(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
-    disk.broken = {"datasync": errno.EIO, "truncate": errno.EIO}
+    disk.broken = {"sync": errno.EIO, "truncate": errno.EIO}
     with pytest.raises(Unknown):
         writer.append([b"perhaps", b"both"])
     log.close()

@@ -42,6 +42,10 @@ class PartitionFiles:
     def head(self) -> Path:
         return self.directory / "head"
 
+    @property
+    def spare(self) -> Path:
+        return self.directory / "spare"
+
     def segment(self, base: int) -> Path:
         return self.directory / f"{base:020d}.log"
 

@@ -1,6 +1,6 @@
 """The writer of a partition: a bounded queue and the committer, one thread that turns everything waiting into a flush.
 
-    submit ─▶ queue ─▶ committer: frame · write · fdatasync · head ─▶ done(offsets)
+    submit: frame ─▶ queue ─▶ committer: write to the disk · head ─▶ done(offsets)
 
 While a flush is on the disk the next one gathers; it starts as soon as the answers are out, without a timer. A flush
 takes at most 16 MiB of what waits, so that the first of many waits for little more than its own bytes.
@@ -22,7 +22,7 @@ from catchment.errors import Busy, CatchmentError, Closed, Fenced, TooLarge, Una
 from catchment.events import Events
 from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.layout import PartitionFiles
-from catchment.log.embedded.records import frame
+from catchment.log.embedded.records import HEADER_BYTES, frame
 from catchment.log.embedded.space import SpaceGuard
 from catchment.log.embedded.tail import TornTail, open_tail
 from catchment.log.port import MAX_PAYLOAD_BYTES, TopicPartition
@@ -37,7 +37,7 @@ BYTES = metrics.counter("log_appended_bytes_total", "Payload bytes made durable.
 REFUSED = metrics.counter("log_refused_records_total", "Records answered with an error.", "records", ("topic", "code"))
 FLUSHES = metrics.histogram(
     "log_flush_seconds",
-    "Time of one flush: framing, write, fdatasync and head.",
+    "Time of one flush: write to the disk and head.",
     "seconds",
     ("topic",),
     buckets=(0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1, 4),
@@ -45,7 +45,8 @@ FLUSHES = metrics.histogram(
 TORN = metrics.counter("log_torn_bytes_total", "Bytes cut off segment ends when opening.", "bytes", ("topic",))
 
 Done = Callable[[range | CatchmentError], None]
-_Item = tuple[Sequence[bytes], int, Done]
+_Item = tuple[list[bytes], int, int, Done]
+"""Framed pieces, number of payloads and their bytes, whom to tell."""
 
 
 class EmbeddedWriter:
@@ -73,7 +74,7 @@ class EmbeddedWriter:
         self._ownership = _own(files)
         guard = SpaceGuard(disk, files.directory, settings.min_free_bytes, clock)
         try:
-            self._tail, self.torn = open_tail(files, disk, guard, settings.segment_bytes, events)
+            self._tail, self.torn = open_tail(files, disk, guard, settings, events)
         except BaseException:
             os.close(self._ownership)
             raise
@@ -119,6 +120,9 @@ class EmbeddedWriter:
             raise TooLarge(
                 f"{self.source}: a record of {max(map(len, payloads))} bytes, at most {MAX_PAYLOAD_BYTES} are taken"
             )
+        # Framed here and not by the committer, which would hold up the next flush and compete for the interpreter.
+        pieces: list[bytes] = []
+        frame(payloads, pieces)
         with self._lock:
             if self.is_closed:
                 raise Closed(f"{self.source}: append after close; open a writer again")
@@ -128,7 +132,7 @@ class EmbeddedWriter:
                     "try again, or raise [log] max_queue_bytes"
                 )
             self._queued_bytes += size_bytes
-            self._queue.append((payloads, size_bytes, done))
+            self._queue.append((pieces, len(payloads), size_bytes, done))
             if self._is_idle:
                 self._is_idle = False
                 self._bell.release()
@@ -159,10 +163,10 @@ class EmbeddedWriter:
             with self._lock:
                 if self._queue:
                     items = [self._queue.popleft()]
-                    size_bytes = items[0][1]
-                    while self._queue and size_bytes + self._queue[0][1] <= FLUSH_BYTES:
+                    size_bytes = items[0][2]
+                    while self._queue and size_bytes + self._queue[0][2] <= FLUSH_BYTES:
                         items.append(self._queue.popleft())
-                        size_bytes += items[-1][1]
+                        size_bytes += items[-1][2]
                     return items
                 if self.is_closed:
                     return []
@@ -171,17 +175,15 @@ class EmbeddedWriter:
 
     def _flush(self, items: list[_Item]) -> None:
         started_s = self._clock.monotonic_s()
-        size_bytes = sum(item[1] for item in items)
-        count = sum(len(item[0]) for item in items)
+        count = sum(item[1] for item in items)
+        size_bytes = sum(item[2] for item in items)
         start = self._tail.head.end
         has_rolled = False
         failure: CatchmentError | None = None
         try:
             if count:
-                pieces: list[bytes] = []
-                for payloads, _, _ in items:
-                    frame(payloads, pieces)
-                has_rolled = self._tail.append(b"".join(pieces), count)
+                pieces = items[0][0] if len(items) == 1 else [piece for item in items for piece in item[0]]
+                has_rolled = self._tail.append(pieces, size_bytes + HEADER_BYTES * count, count)
         except CatchmentError as error:
             failure = error
         except Exception as error:  # noqa: BLE001  whoever waits must be answered, whatever broke
@@ -195,9 +197,9 @@ class EmbeddedWriter:
             self._flushes.observe(self._clock.monotonic_s() - started_s)
         else:
             REFUSED.labels(self.source.topic, failure.code).inc(count)
-        for payloads, _, done in items:
-            answer = failure or range(start, start + len(payloads))
-            start += len(payloads)
+        for _, length, _, done in items:
+            answer = failure or range(start, start + length)
+            start += length
             self._guarded(partial(done, answer))
         if has_rolled:
             self._guarded(self._on_sealed)
