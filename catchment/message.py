@@ -13,31 +13,35 @@
 | hostname | 9 | bytes | | | | |
 | fields | 10 | bytes, once a Field | | | | |
 
-`decode` is strict: an unknown tag, a wrong wire type, a length beyond the end, a varint over 10 bytes, a missing uuid
-or timestamp, or a field without a name refuse the whole message. Texts that are not UTF-8 survive a round trip as
-surrogate escapes. Of a repeated scalar the last one counts. Source: the Heka message definition, proto2.
+`docs/message.md` tells the rules. Source: the Heka message definition, proto2.
 
-Small encoded fields repeat from message to message (headers, host, protocol), so their decoded form is remembered, by
-their bytes, up to a bound.
+What makes it fast: small fields repeat from message to message (headers, host, protocol), and the same bytes are always
+the same field. So both directions remember small fields, and what stands before them, in memories with a bound.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple, NoReturn
 
 from catchment.errors import Malformed
 
 STRING, BYTES, INTEGER, DOUBLE, BOOL = range(5)
 UUID_BYTES = 16
-DEFAULT_SEVERITY = 7
 Value = str | bytes | int | float | bool
 
-_MASK64 = (1 << 64) - 1
-_REMEMBERED_BYTES = 192
-_REMEMBERED = 8192
+_MASK64, _SIGN = (1 << 64) - 1, 1 << 63
+_NINE_BYTES = range(1 << 56, 1 << 63)
+_CACHED = 8192
+_SHORT = 128
+_HEAD = struct.Struct("<2s16sBI5s")
+"""How almost every message begins: tag and length of the uuid, uuid, tag of the time, its 9 bytes as 4 and 5."""
+_NEW = tuple.__new__  # of a NamedTuple, in half the time
+_encoded: dict[Field, bytes] = {}
 _remembered: dict[bytes, Field] = {}
 
 
@@ -57,7 +61,7 @@ class Field(NamedTuple):
 
 @dataclass(slots=True)
 class Message:
-    """One message; what is None is absent. `timestamp` is ns since the epoch, UTC."""
+    """One message; what is None is absent. `timestamp` is ns since the epoch, UTC, from -2^63 to 2^63 - 1."""
 
     uuid: bytes
     timestamp: int
@@ -84,9 +88,15 @@ class Message:
 
 
 def encode_varint(number: int) -> bytes:
-    """A base-128 varint; a negative number takes ten bytes (two's complement, 64 bits)."""
+    """A base-128 varint of a signed 64-bit number; a negative one takes ten bytes. Raises Malformed for any other."""
     if 0 <= number < 128:
         return _SMALL[number]
+    if number in _NINE_BYTES:  # times: their high half is the same for a quarter of a second
+        low = number & 0xFFFFFFF
+        low = low & 0x7F | (low & 0x3F80) << 1 | (low & 0x1FC000) << 2 | (low & 0xFE00000) << 3
+        return (low | 0x80808080).to_bytes(4, "little") + _high(number >> 28)
+    if not -_SIGN <= number < _SIGN:
+        raise Malformed(f"encoding a message: {number} does not fit 64 bits, signed; write it as a string or a double")
     number &= _MASK64
     out = bytearray()
     while number > 127:
@@ -97,123 +107,191 @@ def encode_varint(number: int) -> bytes:
 
 
 _SMALL = [bytes((number,)) for number in range(128)]
+_high = lru_cache(256)(encode_varint)
 
 
 def field_prefix(name: str, value_type: int = STRING, representation: str | None = None) -> bytes:
     """The bytes of a Field before its values: what a hot path computes once. `encode_field_with` completes it."""
-    encoded = name.encode("utf-8", "surrogateescape")
-    prefix = b"\x0a" + encode_varint(len(encoded)) + encoded
+    prefix = _text(b"\x0a", name)
     if value_type != STRING:
         prefix += b"\x10" + encode_varint(value_type)
-    if representation is not None:
-        text = representation.encode("utf-8", "surrogateescape")
-        prefix += b"\x1a" + encode_varint(len(text)) + text
-    return prefix
+    return prefix if representation is None else prefix + _text(b"\x1a", representation)
 
 
 def encode_field_with(prefix: bytes, value: bytes, tag: bytes = b"\x22") -> bytes:
-    """A whole Field of a message: tag and length, `prefix`, one length-delimited value (tag 0x22 string, 0x2a bytes)."""
-    size = encode_varint(len(value))
-    return b"".join((b"\x52", encode_varint(len(prefix) + 1 + len(size) + len(value)), prefix, tag, size, value))
+    """A whole Field of a message: `prefix` and one length-delimited value (tag 0x22 string, 0x2a bytes)."""
+    return _field_head(prefix, tag, len(value)) + value
+
+
+def _field_head(prefix: bytes, tag: bytes, length: int) -> bytes:
+    """What stands before the `length` bytes of a Field's only value."""
+    head = prefix + tag + encode_varint(length)
+    return b"\x52" + encode_varint(len(head) + length) + head
 
 
 def encode(message: Message) -> bytes:
-    """The message's bytes, in the order of the table above. Raises Malformed when the uuid has not 16 bytes."""
-    if len(message.uuid) != UUID_BYTES:
-        raise Malformed(f"encoding a message: its uuid has {len(message.uuid)} bytes, must have {UUID_BYTES}")
-    parts = [b"\x0a\x10", message.uuid, b"\x10", encode_varint(message.timestamp)]
-    _add_text(parts, b"\x1a", message.type)
-    _add_text(parts, b"\x22", message.logger)
-    if message.severity is not None:
-        parts += (b"\x28", encode_varint(message.severity))
-    _add_text(parts, b"\x32", message.payload)
-    _add_text(parts, b"\x3a", message.env_version)
-    if message.pid is not None:
-        parts += (b"\x40", encode_varint(message.pid))
-    _add_text(parts, b"\x4a", message.hostname)
-    for found in message.fields:
-        encoded = encode_field(found)
-        parts += (b"\x52", encode_varint(len(encoded)), encoded)
-    return b"".join(parts)
+    """The message's bytes, in the order of the table above. One number of a field is written plainly, several packed.
+
+    Raises Malformed when the uuid has not 16 bytes, a number does not fit 64 bits, a text has no UTF-8 form, or a
+    field's values are not of its type.
+    """
+    uuid, payload, known = message.uuid, message.payload, _encoded.get
+    fields: list[Any] = message.fields
+    if len(uuid) != UUID_BYTES:
+        raise Malformed(f"encoding a message: its uuid has {len(uuid)} bytes, must have {UUID_BYTES}")
+    ends = message.env_version, message.pid, message.hostname
+    source_of = _encode_source if payload is None or len(payload) < _SHORT else _encode_source.__wrapped__
+    try:
+        source = source_of(message.type, message.logger, message.severity, payload, *ends)
+        try:
+            parts = [(known(f) if len(f[1][0]) < _SHORT else None) or _encode_field(f) for f in fields]
+        except (TypeError, IndexError):  # a number, or no value
+            parts = [_encode_field(f) for f in fields]
+    except UnicodeEncodeError as error:
+        raise Malformed(f"encoding a message: {error.object!r:.80} has no UTF-8 form ({error.reason})") from error
+    return b"".join((b"\x0a\x10", uuid, b"\x10", encode_varint(message.timestamp), source, *parts))
 
 
-def _add_text(parts: list[bytes], tag: bytes, text: str | None) -> None:
-    if text is not None:
-        encoded = text.encode("utf-8", "surrogateescape")
-        parts += (tag, encode_varint(len(encoded)), encoded)
+@lru_cache(256)
+def _encode_source(*values: Any) -> bytes:
+    """What stands between time and fields, from type to hostname."""
+    return b"".join(
+        _SMALL[tag] + encode_varint(value) if tag in (0x28, 0x40) else _text(_SMALL[tag], value)
+        for tag, value in zip((0x1A, 0x22, 0x28, 0x32, 0x3A, 0x40, 0x4A), values, strict=True)
+        if value is not None
+    )
 
 
-def encode_field(found: Field) -> bytes:
-    """A Field's bytes, without tag and length. One number is written plainly, several packed."""
-    prefix = field_prefix(found.name, found.value_type, found.representation)
-    kind, values = found.value_type, found.values
-    if kind in (STRING, BYTES):
-        tag = b"\x22" if kind == STRING else b"\x2a"
-        encoded = [v.encode("utf-8", "surrogateescape") if isinstance(v, str) else bytes(v) for v in values]  # type: ignore[arg-type]
-        return prefix + b"".join(tag + encode_varint(len(text)) + text for text in encoded)
-    if kind not in _NUMBERS:
-        raise Malformed(f"encoding field {found.name!r}: value type {kind} is unknown, must be 0 to 4")
-    plain, packed, number = _NUMBERS[kind]
-    numbers = [number(value) for value in values]
-    if len(numbers) < 2:
-        return prefix + b"".join(plain + text for text in numbers)
-    body = b"".join(numbers)
-    return prefix + packed + encode_varint(len(body)) + body
+def _text(tag: bytes, text: str) -> bytes:
+    encoded = text.encode("utf-8", "surrogateescape")
+    return tag + encode_varint(len(encoded)) + encoded
 
 
-_NUMBERS: dict[int, tuple[bytes, bytes, Callable[[Any], bytes]]] = {
-    INTEGER: (b"\x30", b"\x32", lambda value: encode_varint(int(value))),
+def _encode_field(found: Field) -> bytes:
+    """A Field of a message, with tag and length. One short text, or string of bytes, is remembered."""
+    name, values, kind, representation = found
+    try:
+        if len(values) == 1 and kind in (STRING, BYTES):
+            text = _bytes(values[0])
+            whole = _head_of(name, kind, representation, len(text)) + text
+            if len(text) < _SHORT:
+                _keep(_encoded, found, whole)
+            return whole
+        tag, packed, write = _WRITERS[kind]
+        encoded = [write(value) for value in values]
+    except (KeyError, TypeError, ValueError, OverflowError, struct.error) as error:
+        raise Malformed(f"encoding field {name!r}: {values!r:.80} does not fit value type {kind}: {error!r}") from error
+    if not packed:
+        body = b"".join(tag + encode_varint(len(text)) + text for text in encoded)
+    elif len(encoded) > 1:
+        body = b"".join(encoded)
+        body = packed + encode_varint(len(body)) + body
+    else:
+        body = tag.join((b"", *encoded))
+    body = field_prefix(name, kind, representation) + body
+    return b"\x52" + encode_varint(len(body)) + body
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode("utf-8", "surrogateescape") if isinstance(value, str) else b"".join((value,))
+
+
+_WRITERS: dict[int, tuple[bytes, bytes, Callable[[Any], bytes]]] = {
+    STRING: (b"\x22", b"", _bytes),
+    BYTES: (b"\x2a", b"", _bytes),
+    INTEGER: (b"\x30", b"\x32", lambda value: encode_varint(math.trunc(value))),
     DOUBLE: (b"\x39", b"\x3a", lambda value: struct.pack("<d", value)),
-    BOOL: (b"\x40", b"\x42", lambda value: encode_varint(bool(value))),
+    BOOL: (b"\x40", b"\x42", lambda value: _SMALL[math.trunc(value) != 0]),
 }
+"""By value type: the tag of one value, that of packed values if there are such, and how a value is written."""
+
+
+@lru_cache(_CACHED)
+def _head_of(name: str, kind: int, representation: str | None, length: int) -> bytes:
+    return _field_head(field_prefix(name, kind, representation), _WRITERS[kind][0], length)
+
+
+def _keep(memory: dict[Any, Any], key: object, value: object) -> None:
+    if len(memory) >= _CACHED:
+        memory.clear()
+    memory[key] = value
 
 
 def decode(data: bytes, *, lenient_uuid: bool = False) -> Message:
     """The message in `data`, all of it. `lenient_uuid` lets a uuid of another length pass, as old archives need.
 
-    Raises Malformed with the tag, the wire type and the offset at which it stopped.
+    Raises Malformed, with the offset of the part at which it stopped, for an unknown tag, a wrong wire type, a length
+    beyond the end, a varint over 10 bytes, a missing uuid or timestamp, or a field without a name. Of a repeated scalar
+    the last one counts. Bytes that are not UTF-8 become surrogate escapes in texts, which `encode` turns back.
     """
-    uuid: bytes | None = None
-    timestamp: int | None = None
-    texts: dict[int, str] = {}
-    numbers: dict[int, int] = {}
+    top: list[Any] = [None] * 10  # by number, 0 is unused
     fields: list[Field] = []
+    add, remembered = fields.append, _remembered.get
     at, end = 0, len(data)
-    remembered = _remembered.get
-    while at < end:
-        start, key = at, data[at]
-        at += 1
-        if key == 0x52 or key in _LENGTHS:
-            at, stop = _span(data, at, end, key, start)
-            chunk = data[at:stop]
-            at = stop
-            if key == 0x52:
-                found = remembered(chunk)
-                fields.append(found if found is not None else _field(chunk, start))
-            elif key == 0x0A:
-                uuid = bytes(chunk)
-                if len(uuid) != UUID_BYTES and not lenient_uuid:
-                    _refuse(key, start, f"uuid has {len(uuid)} bytes, must have {UUID_BYTES}")
+    if end > _HEAD.size:
+        opening, uuid, tag, low, high = _HEAD.unpack_from(data)
+        if opening == b"\x0a\x10" and tag == 0x10 and low & 0x80808080 == 0x80808080 and (high := _high_of(high)) >= 0:
+            low = low & 0x7F | (low & 0x7F00) >> 1 | (low & 0x7F0000) >> 2 | (low & 0x7F000000) >> 3
+            known, source = _last_source
+            at = _HEAD.size + len(known) - 1
+            if not data.startswith(known, _HEAD.size):
+                at, source = _read_source(data, end)
+            top = [None, uuid, high | low, *source]
+    try:
+        while at < end:
+            key, size = data[at], data[at + 1]
+            if key == 0x52 and size < 128:
+                stop = at + 2 + size
+                add(remembered(data[at:stop]) or _remember(data, at, stop))
+                at = stop
+                continue
+            start = at
+            if key in _LENGTHS:
+                begin, at = _span(data, at + 1, end, key, start)
+                if key == 0x52:
+                    add(_field(data, begin, at))
+                elif key != 0x0A:
+                    top[key >> 3] = data[begin:at].decode("utf-8", "surrogateescape")
+                elif at - begin == UUID_BYTES or lenient_uuid:
+                    top[1] = data[begin:at]
+                else:
+                    _refuse(key, start, f"uuid has {at - begin} bytes, must have {UUID_BYTES}")
+            elif key in (0x10, 0x28, 0x40):
+                top[key >> 3], at = _varint(data, at + 1, end, key, start)
             else:
-                texts[key] = chunk.decode("utf-8", "surrogateescape")
-        elif key in (0x10, 0x28, 0x40):
-            number, at = _varint(data, at, end, key, start)
-            if key == 0x10:
-                timestamp = _signed(number)
-            else:
-                numbers[key] = _signed(number)
-        else:
-            _refuse(key, start, "unknown tag or wrong wire type")
+                _refuse(key, start, "unknown tag or wrong wire type")
+    except IndexError:
+        _refuse(data[at], at, "nothing follows the tag")
+    _, uuid, timestamp, kind, logger, severity, payload, env_version, pid, hostname = top
     if uuid is None or timestamp is None:
         raise Malformed(f"decoding a message: missing {'uuid' if uuid is None else 'timestamp'}; it is required")
-    text, number_of = texts.get, numbers.get
-    return Message(
-        uuid, timestamp, text(0x1A), text(0x22), number_of(0x28), text(0x32), text(0x3A), number_of(0x40), text(0x4A),
-        fields,
-    )  # fmt: skip
+    return Message(uuid, timestamp, kind, logger, severity, payload, env_version, pid, hostname, fields)
 
 
-_LENGTHS = frozenset((0x0A, 0x1A, 0x22, 0x32, 0x3A, 0x4A))
+def _read_source(data: bytes, end: int) -> tuple[int, tuple[Any, ...]]:
+    """Where the short texts behind the time end, and type to hostname. One sender writes the same ones each time."""
+    global _last_source
+    at = _HEAD.size
+    while at + 1 < end and data[at] in _TEXTS and data[at + 1] < 128:
+        at += 2 + data[at + 1]
+    if not _HEAD.size < at < min(end, _HEAD.size + 2 * _SHORT) or data[at] != 0x52:
+        return _HEAD.size, _NO_SOURCE
+    found = decode(b"\x0a\x10" + bytes(UUID_BYTES) + b"\x10\x00" + data[_HEAD.size : at])
+    source = tuple(getattr(found, name) for name in Message.__slots__[2:9])
+    _last_source = data[_HEAD.size : at + 1], source
+    return at, source
+
+
+_TEXTS = frozenset((0x1A, 0x22, 0x32, 0x3A, 0x4A))
+_NO_SOURCE = (None,) * 7
+_last_source: tuple[bytes, tuple[Any, ...]] = b"\x52", _NO_SOURCE
+_LENGTHS = _TEXTS | {0x0A, 0x52}
+
+
+@lru_cache(256)
+def _high_of(high: bytes) -> int:
+    """The last 5 of the 9 bytes of a varint, at their place in the number; -1 when it has not 9."""
+    return -1 if high[4] > 127 or min(high[:4]) < 128 else _varint(high, 0, 5, 0x10, 0)[0] << 28
 
 
 def _refuse(key: int, start: int, why: str) -> NoReturn:
@@ -222,88 +300,100 @@ def _refuse(key: int, start: int, why: str) -> NoReturn:
 
 def _span(data: bytes, at: int, end: int, key: int, start: int) -> tuple[int, int]:
     """Where the length-delimited value whose length stands at `at` begins and ends."""
-    if at < end and data[at] < 128:
-        length = data[at]
-        at += 1
-    else:
-        length, at = _varint(data, at, end, key, start)
-    if length > end - at:
+    length, at = _varint(data, at, end, key, start)
+    if not 0 <= length <= end - at:
         _refuse(key, start, f"length {length} is beyond the end")
     return at, at + length
 
 
 def _varint(data: bytes, at: int, end: int, key: int, start: int) -> tuple[int, int]:
+    if at < end and data[at] < 128:
+        return data[at], at + 1
+    if at + 1 < end and data[at + 1] < 128:
+        return data[at] & 127 | data[at + 1] << 7, at + 2
     number = shift = 0
     for position in range(at, min(at + 10, end)):
         byte = data[position]
         number |= (byte & 127) << shift
         if byte < 128:
-            return number & _MASK64, position + 1
+            return (number & _MASK64 ^ _SIGN) - _SIGN, position + 1
         shift += 7
     _refuse(key, start, "varint does not end")
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
+def _remember(data: bytes, at: int, end: int) -> Field:
+    if end > len(data):
+        _refuse(0x52, at, f"length {end - at - 2} is beyond the end")
+    found = _field(data, at + 2, end)
+    _keep(_remembered, data[at:end], found)
+    return found
 
 
-def _field(data: bytes, outer: int) -> Field:
-    """A Field from its bytes; `outer` is its offset in the message, for errors."""
+def _field(data: bytes, at: int, end: int) -> Field:
+    """The Field in data[at:end]. Without a loop where it is a short name and one value, text or bytes, as most are."""
+    value_at = at + 2 + data[at + 1] if end - at > 1 and data[at] == 0x0A and data[at + 1] < 128 else end
+    is_bytes = data.startswith(b"\x10\x01\x2a", value_at)
+    if value_at + 4 < end and (is_bytes or data[value_at] == 0x22):
+        begin = value_at + 4 if is_bytes else value_at + 2
+        stop = begin + data[begin - 1]
+        if data[begin - 1] > 127:
+            begin, stop = _span(data, begin - 1, end, 0x52, at)
+        if stop == end:
+            name, value = data[at + 2 : value_at].decode("utf-8", "surrogateescape"), data[begin:end]
+            if is_bytes:
+                return _NEW(Field, (name, (value,), BYTES, None))
+            return _NEW(Field, (name, (value.decode("utf-8", "surrogateescape"),), STRING, None))
+    return _any_field(data, at, end)
+
+
+def _any_field(data: bytes, at: int, end: int) -> Field:
+    outer = at
     name: str | None = None
     kind, representation = STRING, None
     values: list[Value] = []
-    at, end = 0, len(data)
     while at < end:
         start, key = at, data[at]
         at += 1
         if key in _FIELD_LENGTHS:
-            at, stop = _span(data, at, end, key, outer + start)
-            chunk = data[at:stop]
-            at = stop
-            if key == 0x22:
-                values.append(chunk.decode("utf-8", "surrogateescape"))
-            elif key == 0x2A:
-                values.append(chunk)
-            elif key == 0x0A:
-                name = chunk.decode("utf-8", "surrogateescape")
-            elif key == 0x1A:
-                representation = chunk.decode("utf-8", "surrogateescape")
+            begin, at = _span(data, at, end, key, start)
+            if key == 0x2A:
+                values.append(data[begin:at])
+            elif key in (0x32, 0x3A, 0x42):
+                values += _packed(key, data[begin:at], start)
             else:
-                values += _packed(key, chunk, outer + start)
+                text = data[begin:at].decode("utf-8", "surrogateescape")
+                if key == 0x22:
+                    values.append(text)
+                elif key == 0x0A:
+                    name = text
+                else:
+                    representation = text
         elif key in (0x10, 0x30, 0x40):
-            number, at = _varint(data, at, end, key, outer + start)
+            number, at = _varint(data, at, end, key, start)
             if key == 0x10:
                 kind = number
             else:
-                values.append(_signed(number) if key == 0x30 else bool(number))
+                values.append(number if key == 0x30 else number != 0)
         elif key == 0x39:
-            if at + 8 > end:
-                _refuse(key, outer + start, "double is cut short")
-            values.append(struct.unpack_from("<d", data, at)[0])
+            values += _packed(key, data[at : min(at + 8, end)], start)
             at += 8
         else:
-            _refuse(key, outer + start, "unknown tag or wrong wire type in a field")
+            _refuse(key, start, "unknown tag or wrong wire type in a field")
     if name is None:
         _refuse(0x52, outer, "field has no name")
-    found = Field(name, tuple(values), kind, representation)
-    if len(data) <= _REMEMBERED_BYTES:
-        if len(_remembered) >= _REMEMBERED:
-            _remembered.clear()
-        _remembered[data] = found
-    return found
+    return Field(name, tuple(values), kind, representation)
 
 
 _FIELD_LENGTHS = frozenset((0x0A, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42))
 
 
 def _packed(key: int, chunk: bytes, start: int) -> Sequence[Value]:
-    if key == 0x3A:
-        if len(chunk) % 8:
-            _refuse(key, start, f"packed doubles have {len(chunk)} bytes, must be a multiple of 8")
+    if key in (0x39, 0x3A):
+        if len(chunk) % 8 or (key == 0x39 and not chunk):
+            _refuse(key, start, f"doubles have {len(chunk)} bytes, must have 8 each")
         return struct.unpack(f"<{len(chunk) // 8}d", chunk)
-    values: list[Value] = []
-    at = 0
+    numbers, at = list[int](), 0
     while at < len(chunk):
         number, at = _varint(chunk, at, len(chunk), key, start)
-        values.append(_signed(number) if key == 0x32 else bool(number))
-    return values
+        numbers.append(number)
+    return numbers if key == 0x32 else [number != 0 for number in numbers]
