@@ -139,10 +139,11 @@ def encode(message: Message) -> bytes:
     fields: list[Any] = message.fields
     if len(uuid) != UUID_BYTES:
         raise Malformed(f"encoding a message: its uuid has {len(uuid)} bytes, must have {UUID_BYTES}")
-    ends = message.env_version, message.pid, message.hostname
     source_of = _encode_source if payload is None or len(payload) < _SHORT else _encode_source.__wrapped__
     try:
-        source = source_of(message.type, message.logger, message.severity, payload, *ends)
+        source = source_of(
+            message.type, message.logger, message.severity, payload, message.env_version, message.pid, message.hostname
+        )
         try:
             parts = [(known(f) if len(f[1][0]) < _SHORT else None) or _encode_field(f) for f in fields]
         except (TypeError, IndexError):  # a number, or no value
@@ -172,7 +173,7 @@ def _encode_field(found: Field) -> bytes:
     name, values, kind, representation = found
     try:
         if len(values) == 1 and kind in (STRING, BYTES):
-            text = _bytes(values[0])
+            text = value.encode("utf-8", "surrogateescape") if isinstance(value := values[0], str) else _bytes(value)
             whole = _head_of(name, kind, representation, len(text)) + text
             if len(text) < _SHORT:
                 _keep(_encoded, found, whole)
@@ -239,14 +240,17 @@ def decode(data: bytes, *, lenient_uuid: bool = False) -> Message:
             top = [None, uuid, high | low, *source]
     try:
         while at < end:
-            key, size = data[at], data[at + 1]
-            if key == 0x52 and size < 128:
-                stop = at + 2 + size
-                add(remembered(data[at:stop]) or _remember(data, at, stop))
+            stop = at + 2 + data[at + 1]
+            found = remembered(data[at:stop])  # by all its bytes, so nothing else has to be looked at
+            if found is not None:
+                add(found)
                 at = stop
                 continue
-            start = at
-            if key in _LENGTHS:
+            start, key = at, data[at]
+            if key == 0x52 and data[at + 1] < 128:
+                add(_remember(data, at, stop))
+                at = stop
+            elif key in _LENGTHS:
                 begin, at = _span(data, at + 1, end, key, start)
                 if key == 0x52:
                     add(_field(data, begin, at))
@@ -332,17 +336,14 @@ def _remember(data: bytes, at: int, end: int) -> Field:
 def _field(data: bytes, at: int, end: int) -> Field:
     """The Field in data[at:end]. Without a loop where it is a short name and one value, text or bytes, as most are."""
     value_at = at + 2 + data[at + 1] if end - at > 1 and data[at] == 0x0A and data[at + 1] < 128 else end
-    is_bytes = data.startswith(b"\x10\x01\x2a", value_at)
-    if value_at + 4 < end and (is_bytes or data[value_at] == 0x22):
-        begin = value_at + 4 if is_bytes else value_at + 2
-        stop = begin + data[begin - 1]
-        if data[begin - 1] > 127:
-            begin, stop = _span(data, begin - 1, end, 0x52, at)
-        if stop == end:
-            name, value = data[at + 2 : value_at].decode("utf-8", "surrogateescape"), data[begin:end]
-            if is_bytes:
-                return _NEW(Field, (name, (value,), BYTES, None))
-            return _NEW(Field, (name, (value.decode("utf-8", "surrogateescape"),), STRING, None))
+    if value_at + 4 < end:
+        name = data[at + 2 : value_at].decode("utf-8", "surrogateescape")
+        if data[value_at] == 0x22 and data[value_at + 1] == end - value_at - 2 < 128:
+            return _NEW(Field, (name, (data[value_at + 2 : end].decode("utf-8", "surrogateescape"),), STRING, None))
+        if data.startswith(b"\x10\x01\x2a", value_at):
+            begin, stop = _span(data, value_at + 3, end, 0x2A, value_at)
+            if stop == end:
+                return _NEW(Field, (name, (data[begin:end],), BYTES, None))
     return _any_field(data, at, end)
 
 
