@@ -24,6 +24,7 @@ class BrokenDisk(Disk):
 
     def __init__(self) -> None:
         self.broken: dict[str, int] = {}
+        self.head_writes: list[str] = []  # the moments at which the next ones fail: before, after
         self.free = 1 << 40
         self.zeroed = threading.Event()
 
@@ -37,7 +38,13 @@ class BrokenDisk(Disk):
 
     def write(self, descriptor: int, content: bytes | memoryview, position: int) -> int:
         self._check("write")
-        return super().write(descriptor, content, position)
+        moment = self.head_writes.pop(0) if self.head_writes else ""
+        if moment == "before":
+            raise OSError(errno.EIO, "injected")
+        taken = super().write(descriptor, content, position)
+        if moment == "after":
+            raise OSError(errno.EIO, "injected")
+        return taken
 
     def write_durably(self, descriptor: int, pieces: Sequence[bytes | memoryview], position: int) -> int:
         content = b"".join(pieces)
@@ -121,6 +128,22 @@ def test_when_even_taking_back_fails_the_outcome_is_unknown_and_nothing_is_writt
     assert writer.append([b"after"]) == range(1)
     assert payloads_of(log) == [b"after"]
     log.close()
+
+
+def test_a_head_that_was_written_though_its_write_failed_never_runs_ahead_of_what_is_cut(tmp_path: Path) -> None:
+    disk = BrokenDisk()
+    log = open_embedded(tmp_path, disk=disk)
+    writer = log.open_writer(RAW)
+    writer.append([b"before"])
+    disk.head_writes = ["after", *["before"] * 10]  # and then the process dies
+    with pytest.raises(Unknown):
+        writer.append([b"perhaps", b"both"])
+    log.close()
+    again = open_embedded(tmp_path)
+    torn = again.open_writer(RAW).torn
+    assert torn is None or torn.lost_records == 0
+    assert payloads_of(again) in ([b"before"], [b"before", b"perhaps", b"both"])
+    again.close()
 
 
 def test_a_batch_whose_outcome_was_unknown_is_there_whole_or_not_at_all_after_a_restart(tmp_path: Path) -> None:

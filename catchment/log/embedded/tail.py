@@ -133,10 +133,10 @@ class Tail:
         if not self._is_suspect:
             return
         try:
+            if self._is_head_suspect:  # first: a kill must never leave a head that runs ahead of the segment
+                self._publish(self.head)
             self._disk.truncate(self._segment, self.head.position)
             self._disk.sync(self._segment)
-            if self._is_head_suspect:
-                self._publish(self.head)
             found = walk(self._segment, self._mark.position, self.head.position)
         except OSError as error:
             kind = Full if error.errno in NO_SPACE else Unavailable
