@@ -10,7 +10,8 @@ The function returns what had no place, nested at its path under its original na
 JSON nulls become NULLs; an absent key and a null cannot be told apart afterwards, except in maps and lists.
 
 The source is plain Python, one function a struct, map or list, made once a shape: it is what a reader of the profile
-sees, and 3–5 times faster than walking the shape for each document.
+sees, and 3–5 times faster than walking the shape for each document. `_columns.c` does the same several times faster
+where it could be compiled; `gatherer.py` chooses.
 """
 
 from __future__ import annotations
@@ -20,16 +21,17 @@ from typing import Any
 
 import orjson
 
-from catchment.lake import bulk
 from catchment.lake.places import LeafPlace, ListPlace, MapPlace, Place, StructPlace
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Shape, Struct
 
 Append = Callable[[dict[str, Any]], dict[str, Any] | None]
+LONGEST_EXACT = 2**53
+"""Up to here a double holds every integer."""
 
 _TESTS = {
     "string": "v.__class__ is str",
     "integer": "v.__class__ is int and -9223372036854775808 <= v <= 9223372036854775807",
-    "number": f"v.__class__ is float or v.__class__ is int and -{bulk.LONGEST_EXACT} <= v <= {bulk.LONGEST_EXACT}",
+    "number": f"v.__class__ is float or v.__class__ is int and -{LONGEST_EXACT} <= v <= {LONGEST_EXACT}",
     "boolean": "v.__class__ is bool",
     "json": "v is not None",
 }
@@ -43,11 +45,7 @@ def make_appender(shape: Struct, place: StructPlace) -> Append:
 class _Source:
     def __init__(self) -> None:
         self._lines: list[str] = []
-        self._names: dict[str, Any] = {
-            "dumps": orjson.dumps,
-            "put": _put,
-            **bulk.names(),
-        }
+        self._names: dict[str, Any] = {"dumps": orjson.dumps, "put": _put}
 
     def compile(self, shape: Struct, place: StructPlace) -> Append:
         name = self._struct(shape, place)
@@ -71,25 +69,9 @@ class _Source:
         return self._function("struct", body)
 
     def _map(self, shape: MapOf, place: MapPlace) -> str:
-        slot, keys = self._bind("slot", place.slots.append), self._bind("keys", place.keys)
-        body: list[str] = []
-        if isinstance(shape.value, Leaf) and bulk.is_judged(shape.value):
-            values = self._bind("values", place.value.slots)
-            body += ["w = list(o.values())", f"if judge_{shape.value.kind}(w) == len(w):"]
-            body += [f"    {slot}(len(w))", f"    {keys}.extend(o)", f"    {values}.extend(w)", "    return None"]
-        if bulk.is_plain(shape.value):
-            assert isinstance(place.value, StructPlace)
-            many = self._many(shape.value, place.value)
-            body += [f"if len(o) >= {bulk.FEWEST}:", "    d = list(o.values())"]
-            body += [
-                f"    if set(map(type, d)) == DICT and {many}(d):",
-                f"        {slot}(len(d))",
-                f"        {keys}.extend(o)",
-                "        return None",
-            ]
-        key = self._bind("key", place.keys.append)
+        slot, key = self._bind("slot", place.slots.append), self._bind("key", place.keys.append)
         test, append, _ = self._value(shape.value, place.value, always_present=True)
-        body += [
+        body = [
             "x = None",
             "n = 0",
             "for k, v in o.items():",
@@ -102,24 +84,12 @@ class _Source:
         return self._function("map", body)
 
     def _list(self, shape: ListOf, place: ListPlace) -> str:
-        slot, items = self._bind("slot", place.slots.append), self._bind("items", place.item.slots)
-        body = [f"{slot}(len(o))"]
-        if isinstance(shape.item, Leaf) and bulk.is_judged(shape.item):
-            body += [f"if judge_{shape.item.kind}(o) >= 0:", f"    {items}.extend(o)", "    return None"]
-        if bulk.is_plain(shape.item):
-            assert isinstance(place.item, StructPlace)
-            many = self._many(shape.item, place.item)
-            body += [f"if len(o) >= {bulk.FEWEST} and set(map(type, o)) == DICT and {many}(o):"]
-            body += [f"    {items}.extend(repeat(True, len(o)))", "    return None"]
+        slot = self._bind("slot", place.slots.append)
         test, append, null = self._value(shape.item, place.item)
-        body += ["x = None", "for i, v in enumerate(o):", f"    if {test}:"]
+        body = [f"{slot}(len(o))", "x = None", "for i, v in enumerate(o):", f"    if {test}:"]
         body += [f"        {line.replace('KEY', 'str(i)')}" for line in append]
         body += ["    else:", f"        {null}", "        if v is not None:", "            x = put(x, str(i), v)"]
         return self._function("list", [*body, "return x"])
-
-    def _many(self, shape: Shape, place: StructPlace) -> str:
-        assert isinstance(shape, Struct)
-        return self._function("many", bulk.emit(shape, place, self._bind), argument="d")
 
     def _value(self, shape: Shape, place: Place, always_present: bool = False) -> tuple[str, list[str], str]:
         """For the value `v`: the test that it fits, the lines that append it, the line that appends its absence."""
@@ -138,9 +108,9 @@ class _Source:
         assert isinstance(place, ListPlace)
         return "v.__class__ is list", _inner(self._list(shape, place)), null
 
-    def _function(self, kind: str, body: list[str], argument: str = "o") -> str:
+    def _function(self, kind: str, body: list[str]) -> str:
         name = self._fresh(kind)
-        self._lines += [f"def {name}({argument}):", *(f"    {line}" for line in body)]
+        self._lines += [f"def {name}(o):", *(f"    {line}" for line in body)]
         return name
 
     def _bind(self, kind: str, value: Any) -> str:

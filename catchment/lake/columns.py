@@ -10,6 +10,7 @@ the client id is not repeated when the column `client_id` holds it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from operator import attrgetter
 from typing import Any
@@ -18,8 +19,8 @@ import orjson
 import pyarrow as pa
 
 from catchment.document import Document
-from catchment.lake.appender import Append, make_appender
-from catchment.lake.places import StructPlace, arrow_type
+from catchment.lake.gatherer import Gatherer, gatherer_of
+from catchment.lake.places import arrow_type
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
 
 _TEXT = pa.string()
@@ -72,7 +73,7 @@ UNREGISTERED = (
 class Columns:
     """Gathers documents of one shape; `None` is the shape of documents without a schema."""
 
-    def __init__(self, shape: Struct | None) -> None:
+    def __init__(self, shape: Struct | None, gather: Callable[[Struct], Gatherer] = gatherer_of) -> None:
         self.schema = row_schema(shape)
         self._is_registered = shape is not None
         self._client_id = shape.client_id if shape is not None else None
@@ -81,11 +82,7 @@ class Columns:
         self._leftovers: list[str | None] = []
         self._doctypes: list[tuple[str, int]] = []
         self._size_bytes = 0
-        self._place: StructPlace | None = None
-        self._append: Append = _keep_all
-        if shape is not None and shape.properties:
-            self._place = StructPlace(shape)
-            self._append = make_appender(shape, self._place)
+        self._gatherer: Gatherer | None = gather(shape) if shape is not None and shape.properties else None
 
     @property
     def rows(self) -> int:
@@ -98,7 +95,8 @@ class Columns:
 
     def append(self, document: Document) -> None:
         """Add a row. The document is not kept, nor changed."""
-        leftovers = self._append(document.content)
+        content = document.content
+        leftovers = self._gatherer.append(content) if self._gatherer is not None else content
         if leftovers is not None:
             name = self._client_id
             if name in leftovers and leftovers[name] == document.client_id:
@@ -116,8 +114,8 @@ class Columns:
         if not self._is_registered:
             doctypes, versions = zip(*self._doctypes, strict=True) if self._doctypes else ((), ())
             arrays += [pa.array(doctypes, _TEXT), pa.array(versions, pa.int64())]
-        if self._place is not None:
-            arrays += [place.build() for place in self._place.columns.values()]
+        if self._gatherer is not None:
+            arrays += self._gatherer.take()
         arrays.append(pa.array(self._leftovers, _TEXT))
         for held in (self._submitted_us, self._metadata, self._leftovers, self._doctypes):
             held.clear()
@@ -200,8 +198,3 @@ def _fitted(shape: Shape, held: pa.DataType, path: str, differing: list[str]) ->
             return Leaf(kind)
     differing.append(path)
     return None
-
-
-def _keep_all(content: dict[str, Any]) -> dict[str, Any]:
-    """The appender of documents that have no columns of their own: all is left over."""
-    return content

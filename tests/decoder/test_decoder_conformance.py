@@ -22,7 +22,6 @@ from decoder_kit import (
 from catchment import message
 from catchment.ingestion import streams
 from catchment.ingestion.decoder.agents import Agent, read_agent
-from catchment.ingestion.decoder.body import repeated_key
 from catchment.ingestion.decoder.metadata import (
     COUNTRIES,
     body_version,
@@ -35,6 +34,7 @@ from catchment.ingestion.decoder.metadata import (
     os_of,
     sample_id,
 )
+from catchment.ingestion.decoder.repeats import repeated_key
 from catchment.ingestion.deduplication import Repeat
 from catchment.message import Message
 

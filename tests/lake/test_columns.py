@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import gc
 import json
-import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from rebuilding import ANY, INTEGERS, NAMES, PLAIN, TABLES, contents, document, kept, rebuilt, rows, text
+from rebuilding import ANY, GATHERERS, NAMES, TABLES, contents, document, kept, rebuilt, rows, text
 
 from catchment.ingestion.decoder.body import MAX_DEPTH
 from catchment.ingestion.decoder.metadata import client_of
-from catchment.lake import bulk
 from catchment.lake.columns import Columns, row_schema
+from catchment.lake.gatherer import HAS_COMPILED, CompiledGatherer, Gatherer, gatherer_of
 from catchment.schemas.registry import RESERVED_COLUMNS, Registry
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Struct, shape_of
 
@@ -85,26 +85,6 @@ def test_columns_and_leftovers_together_are_the_document(data: st.DataObject) ->
     assert [text(content) for content in batch] == before, "a document is not changed"
 
 
-@given(st.data(), st.sampled_from([MapOf, ListOf]))
-@settings(max_examples=200)
-def test_many_objects_at_once_give_the_columns_that_one_by_one_gives(data: st.DataObject, container: Any) -> None:
-    inner = data.draw(PLAIN)
-    shape = Struct((Property("many", "many", container(inner)),))
-    objects = st.lists(contents(inner, oddity=60, most=3), min_size=bulk.FEWEST, max_size=8)
-    batch = [
-        {"many": dict(zip("abcdefgh", found, strict=False)) if container is MapOf else found}
-        for found in data.draw(st.lists(objects, min_size=1, max_size=3))
-    ]
-    together = rows(shape, map(document, batch))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bulk, "FEWEST", sys.maxsize)
-        assert text([row["many"] for row in together]) == text(
-            [row["many"] for row in rows(shape, map(document, batch))]
-        )
-    for row, content in zip(together, batch, strict=True):
-        assert text(rebuilt(row, shape)) == text(kept(content, shape))
-
-
 HISTOGRAM = {
     "properties": {
         "sum": {"type": "integer"},
@@ -151,20 +131,6 @@ def test_one_odd_object_among_many_is_kept_too(odd: Any) -> None:
         assert text(rebuilt(row, HISTOGRAMS)) == text(kept(content, HISTOGRAMS))
 
 
-@given(st.lists(st.none() | INTEGERS | st.booleans() | ANY, max_size=8))
-def test_a_judge_counts_what_fits_and_refuses_what_does_not(found: list[Any]) -> None:
-    exact = [v for v in found if type(v) is float or (type(v) is int and abs(v) <= bulk.LONGEST_EXACT)]
-    fitting = {
-        "integer": [v for v in found if type(v) is int and -(2**63) <= v < 2**63],
-        "number": exact,
-        "string": [v for v in found if type(v) is str],
-        "boolean": [v for v in found if type(v) is bool],
-    }
-    for kind, fits in fitting.items():
-        expected = len(fits) if len(fits) == len(found) - found.count(None) else -1
-        assert bulk.names()[f"judge_{kind}"](found) == expected, kind
-
-
 @given(st.dictionaries(NAMES, ANY, max_size=4))
 def test_a_document_without_a_schema_is_left_over_whole(content: dict[str, Any]) -> None:
     [row] = rows(None, [document(content, "c")])
@@ -208,8 +174,9 @@ def test_every_column_may_be_null_and_an_empty_document_has_only_its_metadata() 
     assert row["submission_timestamp"].isoformat() == "2030-03-17T17:46:40.123456+00:00"
 
 
-def test_take_empties_the_buffer_and_the_next_rows_stand_alone() -> None:
-    columns = Columns(ORDER)
+@pytest.mark.parametrize("gather", GATHERERS)
+def test_take_empties_the_buffer_and_the_next_rows_stand_alone(gather: Callable[[Struct], Gatherer]) -> None:
+    columns = Columns(ORDER, gather)
     assert columns.take().num_rows == 0
     for number in (1, 2):
         for tags in ({"a": number}, None, {"b": number, "c": "x"}):
@@ -223,8 +190,9 @@ def test_take_empties_the_buffer_and_the_next_rows_stand_alone() -> None:
     assert columns.take().num_rows == 0
 
 
-def test_what_was_taken_is_not_held() -> None:
-    columns = Columns(ORDER)
+@pytest.mark.parametrize("gather", GATHERERS)
+def test_what_was_taken_is_not_held(gather: Callable[[Struct], Gatherer]) -> None:
+    columns = Columns(ORDER, gather)
 
     def fill() -> None:
         for number in range(2_000):
@@ -245,6 +213,35 @@ def test_what_was_taken_is_not_held() -> None:
         tracemalloc.stop()
     assert held > 1_000_000
     assert left < held / 20
+
+
+def test_many_rows_with_gaps_of_every_length_keep_their_places() -> None:
+    batch: list[dict[str, Any]] = []
+    for gap in range(20):
+        batch += [{}] * gap
+        batch += [
+            {"amount": gap, "price": gap / 2, "paid": gap % 2 == 0, "orderId": "é" * gap, "tags": {str(gap): gap}}
+        ]
+        batch += [{"lines": [{"sku": str(gap)}] * gap, "open": {"a": gap}}]
+    for row, content in zip(rows(ORDER, map(document, batch)), batch, strict=True):
+        assert text(rebuilt(row, ORDER)) == text(kept(content, ORDER))
+
+
+def test_the_compiled_gatherer_is_there() -> None:
+    if not HAS_COMPILED:
+        pytest.skip("no C compiler was there when Catchment was installed; columns are made by Python alone")
+    assert isinstance(gatherer_of(ORDER), CompiledGatherer)
+
+
+@pytest.mark.skipif(not HAS_COMPILED, reason="see test_the_compiled_gatherer_is_there")
+@pytest.mark.parametrize(
+    "spec", [("string", None), ("struct", None), ("list", None), ("struct", (("a", ("?", None)),)), 5]
+)
+def test_the_compiled_gatherer_refuses_what_is_no_spec(spec: Any) -> None:
+    from catchment.lake import _columns
+
+    with pytest.raises((TypeError, ValueError)):
+        _columns.Gatherer(spec, orjson.dumps)
 
 
 def test_columns_and_comments_follow_the_schema() -> None:

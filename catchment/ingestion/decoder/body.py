@@ -9,14 +9,11 @@ is refused, because tools differ in what they make of it.
 or 1e999, no byte-order mark, no lone surrogate, no control character in a string. Integers up to 2^64 - 1 stay
 integers; larger ones become floats (and no longer satisfy a draft-04 `integer`). A key that an object has twice must
 have the same value both times (crash pings do write one twice), because parsers differ in which one they take. Nesting
-ends at 254 levels, so that every later step may recurse. Both are read off from writing the object again, which costs
-a quarter of parsing: when the text comes out equal, or with as many quotation marks, no key was lost; only when it
-does not, the text is read once more, slowly.
+ends at 254 levels, so that every later step may recurse. `repeats.py` tells how both are found.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import orjson
@@ -24,16 +21,13 @@ from deflate import DeflateError, gzip_decompress
 from zlib_ng import zlib_ng
 
 from catchment.ingestion.decoder.failure import Refusal, cut
-
-MAX_DEPTH = 254
-"""Most levels of nesting: what orjson writes."""
+from catchment.ingestion.decoder.repeats import MAX_DEPTH, TooDeep, may_repeat, repeated_key
 
 _MAGIC = b"\x1f\x8b"
 _MEMBER = b"\x1f\x8b\x08"
 _SHORTEST_MEMBER = 18
 _GZIP_WINDOW = 31
 _DEPTH_LIMIT = "depth limit exceeded"
-_RECURSION_LIMIT = "Recursion limit reached"
 
 
 def gunzip(body: bytes, max_bytes: int) -> bytes | Refusal:
@@ -82,15 +76,11 @@ def parse(text: bytes) -> dict[str, Any] | Refusal:
     if type(content) is not dict:
         return Refusal("json_not_object", f"found {_KINDS.get(type(content), 'a number')}")
     try:
-        again = orjson.dumps(content)
-    except orjson.JSONEncodeError as error:
-        if str(error) == _RECURSION_LIMIT:
-            return _too_deep()
-        raise
-    if again != text and (again.count(b'"') != text.count(b'"') or b"\\u0022" in text):
-        repeated = repeated_key(text)
-        if repeated is not None:
-            return Refusal("json_duplicate_key", cut(repr(repeated)))
+        repeated = repeated_key(text) if may_repeat(text, content) else None
+    except TooDeep:
+        return _too_deep()
+    if repeated is not None:
+        return Refusal("json_duplicate_key", cut(repr(repeated)))
     return content
 
 
@@ -99,21 +89,3 @@ _KINDS: dict[type, str] = {list: "an array", str: "a string", bool: "true or fal
 
 def _too_deep() -> Refusal:
     return Refusal("json_too_deep", f"more than {MAX_DEPTH} levels")
-
-
-def repeated_key(text: bytes) -> str | None:
-    """The first key that an object of this valid JSON text has twice with different values; None when there is none."""
-    repeated: list[str] = []
-
-    def collect(members: list[tuple[str, Any]]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
-        for key, value in members:
-            if seen.setdefault(key, value) != value:
-                repeated.append(key)
-        return seen
-
-    def number(digits: str) -> tuple[str]:
-        return (digits,)  # as written: neither equal to a string nor rounded
-
-    json.loads(text, object_pairs_hook=collect, parse_int=number, parse_float=number)
-    return repeated[0] if repeated else None
