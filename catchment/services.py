@@ -73,7 +73,10 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator
     from catchment.ingestion.loader.loop import Loader
     from catchment.ingestion.loader.upkeep import Upkeep
+    from catchment.lake.gatherer import HAS_COMPILED
 
+    if not HAS_COMPILED:
+        events.warning("loader_not_compiled", advice="columns are made in Python; install gcc, run make setup again")
     config, clock = platform.config, platform.clock
     settings = config.section(LoaderSettings)
     geo = Geo(platform.geo_settings(), clock, events)
