@@ -42,7 +42,7 @@ from catchment.events import Events
 from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.edge.worker import EdgeWorker, run_worker
 from catchment.log.open import open_log
-from catchment.log.port import Log, Retention, TopicPartition
+from catchment.log.port import Log, Loop, Retention, TopicPartition
 from catchment.log.settings import LogSettings
 
 SCRIPT = Path(__file__).with_suffix(".lua")
@@ -79,7 +79,7 @@ class AnsweringLog:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def open_writer(self, source: TopicPartition) -> AnsweringLog:
+    def open_writer(self, source: TopicPartition, loop: Loop) -> AnsweringLog:
         return self
 
     def submit(self, payloads: Sequence[bytes], done: Callable[[range], None]) -> None:

@@ -6,16 +6,16 @@ import errno
 import io
 import shutil
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from catchment.errors import Unavailable
 from catchment.log.embedded.disk import Disk
-from catchment.log.embedded.log import EmbeddedLog
 from catchment.log.embedded.writer import EmbeddedWriter
 from tests.log.backends import WITHIN_S
-from tests.log.opening import MANY, RAW, open_embedded, payloads_of, segments
+from tests.log.opening import MANY, RAW, Opener, payloads_of, segments
 
 SEGMENT_BYTES = 50_000
 PREPARED_BYTES = 53_248  # whole blocks of 4096
@@ -48,8 +48,9 @@ class ToldDisk(Disk):
             raise OSError(errno.EIO, "injected")
 
 
-def open_log(root: Path, disk: Disk | None = None, told: io.StringIO | None = None, free: int = 0) -> EmbeddedLog:
-    return open_embedded(root, told, disk, segment_bytes=SEGMENT_BYTES, prepare_from_bytes=5000, min_free_bytes=free)
+@pytest.fixture
+def open_log(opened: Opener) -> Opener:
+    return partial(opened, segment_bytes=SEGMENT_BYTES, prepare_from_bytes=5000)
 
 
 def payload(number: int) -> bytes:
@@ -72,9 +73,11 @@ def fill_until_prepared(writer: EmbeddedWriter, disk: ToldDisk, root: Path) -> N
     raise AssertionError("no prepared segment was taken into use")
 
 
-def test_a_partition_that_fills_goes_on_in_prepared_segments_that_end_with_their_records(tmp_path: Path) -> None:
+def test_a_partition_that_fills_goes_on_in_prepared_segments_that_end_with_their_records(
+    tmp_path: Path, open_log: Opener
+) -> None:
     disk = ToldDisk()
-    log = open_log(tmp_path, disk)
+    log = open_log(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
     reader = log.open_reader(RAW, 0)
     fill_until_prepared(writer, disk, tmp_path)
@@ -92,9 +95,9 @@ def test_a_partition_that_fills_goes_on_in_prepared_segments_that_end_with_their
     assert not list(tmp_path.rglob("spare"))
 
 
-def test_what_a_kill_leaves_of_a_prepared_segment_is_no_torn_tail(tmp_path: Path) -> None:
+def test_what_a_kill_leaves_of_a_prepared_segment_is_no_torn_tail(tmp_path: Path, open_log: Opener) -> None:
     disk, told = ToldDisk(), io.StringIO()
-    log = open_log(tmp_path / "one", disk)
+    log = open_log(tmp_path / "one", disk=disk)
     writer = log.open_writer(RAW)
     fill_until_prepared(writer, disk, tmp_path / "one")
     fill(writer, 20)
@@ -104,16 +107,16 @@ def test_what_a_kill_leaves_of_a_prepared_segment_is_no_torn_tail(tmp_path: Path
     log.close()
     again = open_log(tmp_path / "two", told=told)
     writer = again.open_writer(RAW)
-    assert (writer.torn, told.getvalue(), writer.end) == (None, "", count)
+    assert (writer.torn, "torn" in told.getvalue(), writer.end) == (None, False, count)
     assert not list(tmp_path.rglob("spare"))
     fill(writer, 5)
     assert payloads_of(again) == [payload(number) for number in range(count + 5)]
     again.close()
 
 
-def test_garbage_before_the_zeros_of_a_prepared_segment_is_cut_and_kept(tmp_path: Path) -> None:
+def test_garbage_before_the_zeros_of_a_prepared_segment_is_cut_and_kept(tmp_path: Path, open_log: Opener) -> None:
     disk = ToldDisk()
-    log = open_log(tmp_path / "one", disk)
+    log = open_log(tmp_path / "one", disk=disk)
     writer = log.open_writer(RAW)
     fill_until_prepared(writer, disk, tmp_path / "one")
     count = writer.end
@@ -133,10 +136,12 @@ def test_garbage_before_the_zeros_of_a_prepared_segment_is_cut_and_kept(tmp_path
     again.close()
 
 
-def test_a_spare_that_cannot_be_made_is_told_once_a_segment_and_nothing_else_happens(tmp_path: Path) -> None:
+def test_a_spare_that_cannot_be_made_is_told_once_a_segment_and_nothing_else_happens(
+    tmp_path: Path, open_log: Opener
+) -> None:
     disk, told = ToldDisk(), io.StringIO()
     disk.broken = {"zero"}
-    log = open_log(tmp_path, disk, told)
+    log = open_log(tmp_path, told, disk)
     writer = log.open_writer(RAW)
     fill(writer, 80)
     assert disk.tried.wait(WITHIN_S)
@@ -146,9 +151,9 @@ def test_a_spare_that_cannot_be_made_is_told_once_a_segment_and_nothing_else_hap
     assert told.getvalue().count("segment_not_prepared") == 1
 
 
-def test_a_spare_that_would_fill_the_disk_is_not_made(tmp_path: Path) -> None:
+def test_a_spare_that_would_fill_the_disk_is_not_made(tmp_path: Path, open_log: Opener) -> None:
     disk = ToldDisk()
-    log = open_log(tmp_path, disk, free=1_000_000)
+    log = open_log(tmp_path, disk=disk, min_free_bytes=1_000_000)
     disk.free = 1_040_000
     writer = log.open_writer(RAW)
     fill(writer, 40)
@@ -157,9 +162,11 @@ def test_a_spare_that_would_fill_the_disk_is_not_made(tmp_path: Path) -> None:
     assert len(segments(tmp_path)) == 1
 
 
-def test_a_spare_that_cannot_be_put_in_place_refuses_and_the_next_append_goes_on_without(tmp_path: Path) -> None:
+def test_a_spare_that_cannot_be_put_in_place_refuses_and_the_next_append_goes_on_without(
+    tmp_path: Path, open_log: Opener
+) -> None:
     disk = ToldDisk()
-    log = open_log(tmp_path, disk)
+    log = open_log(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
     disk.broken = {"rename"}
     refused = 0
@@ -178,18 +185,20 @@ def test_a_spare_that_cannot_be_put_in_place_refuses_and_the_next_append_goes_on
     log.close()
 
 
-def test_zero_means_never(tmp_path: Path) -> None:
+def test_zero_means_never(tmp_path: Path, opened: Opener) -> None:
     disk = ToldDisk()
-    log = open_embedded(tmp_path, disk=disk, segment_bytes=SEGMENT_BYTES, prepare_from_bytes=0)
+    log = opened(tmp_path, disk=disk, segment_bytes=SEGMENT_BYTES, prepare_from_bytes=0)
     fill(log.open_writer(RAW), 200)
     log.close()
     assert not disk.tried.is_set()
 
 
 @pytest.mark.parametrize("pieces", [1, 1000, 3000])
-def test_a_batch_of_any_number_of_records_goes_into_a_prepared_segment(tmp_path: Path, pieces: int) -> None:
+def test_a_batch_of_any_number_of_records_goes_into_a_prepared_segment(
+    tmp_path: Path, pieces: int, open_log: Opener
+) -> None:
     disk = ToldDisk()
-    log = open_log(tmp_path, disk)
+    log = open_log(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
     fill_until_prepared(writer, disk, tmp_path)
     before = payloads_of(log)

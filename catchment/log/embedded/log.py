@@ -20,7 +20,7 @@ from catchment.log.embedded.reader import EmbeddedReader
 from catchment.log.embedded.retention import enforce
 from catchment.log.embedded.topics import Topics
 from catchment.log.embedded.writer import EmbeddedWriter
-from catchment.log.port import Assignment, Bounds, Retention, TopicPartition
+from catchment.log.port import Assignment, Bounds, Loop, Retention, TopicPartition
 from catchment.log.settings import LogSettings, retention_of
 
 Part = TypeVar("Part", EmbeddedWriter, EmbeddedReader, EmbeddedConsumer)
@@ -58,11 +58,11 @@ class EmbeddedLog:
     def committed(self, group: str, source: TopicPartition) -> int | None:
         return Offsets(self._root, group, self._disk).read(source)
 
-    def open_writer(self, source: TopicPartition) -> EmbeddedWriter:
+    def open_writer(self, source: TopicPartition, loop: Loop | None = None) -> EmbeddedWriter:
         files = self._files(source)
         return self._opening(
             EmbeddedWriter(
-                files, self._settings, self._disk, self._clock, self._events, lambda: self._enforce(source.topic)
+                files, self._settings, self._disk, self._clock, self._events, lambda: self._enforce(source.topic), loop
             )
         )
 
