@@ -85,7 +85,12 @@ class Ring:
             raise
         self._words = memoryview(self._rings)[: size_bytes & ~3].cast("I")
         self._words[sq[6] // 4] = 0  # the one place in the submission ring names the one entry
-        self._submitted_at, self._read_at, self._written_at = sq[1] // 4, cq[0] // 4, cq[1] // 4
+        self._taken_at, self._offered_at, self._read_at, self._written_at = (
+            sq[0] // 4,
+            sq[1] // 4,
+            cq[0] // 4,
+            cq[1] // 4,
+        )
         self._completions, self._mask = cq[5], self._words[cq[2] // 4]
         self._name = 0
         self._content = b""
@@ -99,15 +104,10 @@ class Ring:
         _SUBMISSION.pack_into(
             self._entries, 0, _WRITE, _BY_WORKER, 0, descriptor, position, address, len(content), os.RWF_DSYNC, name
         )
-        before = self._words[self._submitted_at]
-        self._words[self._submitted_at] = (before + 1) & _WRAP
-        try:
-            taken = _checked("io_uring_enter", _call(_ENTER, self.descriptor, 1, 0, 0, None, 0))
-            if not taken:
-                raise OSError(errno.EAGAIN, "io_uring_enter took nothing")
-        except OSError:
-            self._words[self._submitted_at] = before
-            raise
+        # One more than the kernel has taken, whatever became of earlier ones: never is a second entry offered.
+        self._words[self._offered_at] = (self._words[self._taken_at] + 1) & _WRAP
+        if not _checked("io_uring_enter", _call(_ENTER, self.descriptor, 1, 0, 0, None, 0)):
+            raise OSError(errno.EAGAIN, "io_uring_enter took nothing")
         self._name = name
 
     def finished(self) -> int | None:
