@@ -61,6 +61,18 @@ def test_the_crash_points_cover_every_step_of_a_flush(points: list[str]) -> None
     } <= kinds
 
 
+def test_what_comes_during_a_flush_is_handed_out_between_its_tables(tmp_path: Path) -> None:
+    """Whoever follows the output topics waits for one table's commit, not for all of them."""
+    home = tmp_path / "home"
+    expected = prepare(home)
+    scene.run_loader(home, None, home / "journal", flush_bytes=6_000)
+    scene.check(home, expected, RECORDS)
+    kinds = [point.split()[0] for point in (home / "journal").read_text().splitlines()]
+    flushes = " ".join(kinds).split("flush_started")[1:]
+    between = [flush.partition("group_committed")[0].partition("table_committed")[2] for flush in flushes]
+    assert any("batch_handled" in flush and "table_committed" in flush for flush in between), kinds
+
+
 def chosen(points: list[str]) -> list[int]:
     """Of each kind of point the first, one in the middle and the last, counted from 1."""
     places: dict[str, list[int]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from catchment import metrics
@@ -20,7 +20,7 @@ from catchment.ingestion.loader.failures import ERRORS_TABLE
 from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
 from catchment.ingestion.loader.settings import LoaderSettings
-from catchment.ingestion.loader.tables import Buffers, commit
+from catchment.ingestion.loader.tables import Buffers, Pending, commit
 from catchment.ingestion.loader.upkeep import Upkeep
 from catchment.lake.tables import Lake
 from catchment.log.port import Batch, Consumer, Log, Record, TopicPartition
@@ -83,6 +83,9 @@ class Loader:
         self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._flush_at_s: float | None = None
+        self._pending: deque[Pending] = deque()
+        self._ends: dict[TopicPartition, int] = {}
+        self._flush_began_s = 0.0
         self.last_error = ""
         """What the loader waits for, empty when it does not; a health check reads it."""
 
@@ -102,9 +105,13 @@ class Loader:
                 )
                 if batch is not None:
                     self._handle(batch)
-                if self._is_due():
-                    self.flush()
-                if self._flush_at_s is None and self._upkeep is not None:
+                if self._pending:
+                    self._go_on()
+                elif self._is_due():
+                    self._begin()
+                if self._buffers.size_bytes >= self._settings.flush_bytes:
+                    self._finish()
+                if not self._pending and self._flush_at_s is None and self._upkeep is not None:
                     self._upkeep.turn()
         except _GaveUp:
             self._abandon()
@@ -132,26 +139,53 @@ class Loader:
         return True
 
     def flush(self) -> None:
-        """Make everything taken so far durable, in the order that makes a crash harmless."""
-        started = self._clock.monotonic_s()
+        """Make everything taken so far durable."""
+        self._finish()
+        self._begin()
+        self._finish()
+
+    def _begin(self) -> None:
+        """Begin a flush, in the order that makes a crash harmless: outputs and ids first, then table after table, then
+        the group's offsets.
+
+        Between two tables the loop takes what came meanwhile, so that nobody who follows the output topics waits for a
+        whole flush: with 20 tables that is 30 ms and not 900. What it takes belongs to the next flush.
+        """
+        self._flush_began_s = self._clock.monotonic_s()
         self._at("flush_started")
         for outputs in self._outputs.values():
             outputs.wait()
         self._at("outputs_durable")
         self._deduplicator.sync()
         self._at("ids_durable")
-        for buffer in self._buffers.waiting():
-            commit(self._lake, buffer, self._next, self._at, self._wait)
-            self._at(f"table_committed {buffer.name}")
-        moved = {source: end for source, end in self._next.items() if self._committed.get(source) != end}
+        self._ends = dict(self._next)
+        self._pending.extend(self._buffers.take(self._ends))
+        self._flush_at_s = None
+        self._conclude()
+
+    def _go_on(self) -> None:
+        """Commit the next table of the flush; after the last one it is done."""
+        commit(self._lake, self._pending[0], self._at, self._wait)
+        self._at(f"table_committed {self._pending.popleft().buffer.name}")
+        self._conclude()
+
+    def _finish(self) -> None:
+        """Commit all that the flush still has to."""
+        while self._pending:
+            self._go_on()
+
+    def _conclude(self) -> None:
+        """The end of a flush: nothing of it waits any more."""
+        if self._pending:
+            return
+        moved = {source: end for source, end in self._ends.items() if self._committed.get(source) != end}
         if moved:
             assert self._consumer is not None
             self._consumer.commit(moved)
             self._committed.update(moved)
-        self._flush_at_s = None
         gc.collect()
-        BUFFERED.set(0)
-        FLUSHES.observe(self._clock.monotonic_s() - started)
+        BUFFERED.set(self._buffers.size_bytes)
+        FLUSHES.observe(self._clock.monotonic_s() - self._flush_began_s)
         self._at("group_committed")
 
     def _handle(self, batch: Batch) -> None:
@@ -229,6 +263,7 @@ class Loader:
     def _abandon(self) -> None:
         """Forget what is not committed, so that giving the partitions back does not commit it."""
         self._buffers.forget()
+        self._pending.clear()
         self._next.clear()
 
     def _is_due(self) -> bool:
@@ -237,6 +272,8 @@ class Loader:
         return self._clock.monotonic_s() >= self._flush_at_s or self._buffers.size_bytes >= self._settings.flush_bytes
 
     def _patience_s(self) -> float:
+        if self._pending:
+            return 0.0
         if self._flush_at_s is None:
             return IDLE_POLL_S
         return max(self._flush_at_s - self._clock.monotonic_s(), 0.0)

@@ -27,7 +27,7 @@ class TopicOutput:
 
     def __init__(self, log: Log, target: TopicPartition) -> None:
         self._writer: Writer = log.open_writer(target)
-        self._next_source = _next_source_offset(log, target)
+        self._next_source = next_source_offset(log, target)
         self._lock = threading.Condition()
         self._waiting = 0
         self._error: CatchmentError | None = None
@@ -85,7 +85,7 @@ class PartitionOutputs:
             output.close()
 
 
-def _next_source_offset(log: Log, target: TopicPartition) -> int:
+def next_source_offset(log: Log, target: TopicPartition) -> int:
     """The raw offset after the one that the last message of `target` was made of; 0 when it is empty."""
     bounds = log.bounds(target)
     if bounds.end == bounds.start:

@@ -7,7 +7,8 @@ committed by an earlier life of the loader and are skipped. Documents of a docty
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -90,9 +91,13 @@ class Buffers:
     def size_bytes(self) -> int:
         return sum(buffer.columns.size_bytes for buffer in self._by_table.values())
 
-    def waiting(self) -> Iterable[TableBuffer]:
-        """The buffers that hold rows."""
-        return [buffer for buffer in self._by_table.values() if buffer.columns.rows]
+    def take(self, next_offsets: Mapping[TopicPartition, int]) -> list[Pending]:
+        """All rows that wait, by table, with the offsets that their commit records."""
+        return [
+            Pending(buffer, buffer.columns.take(), buffer.spans(next_offsets))
+            for buffer in self._by_table.values()
+            if buffer.columns.rows
+        ]
 
     def forget(self) -> None:
         """Drop what the tables recorded: the owned partitions have changed. Only when nothing waits."""
@@ -133,25 +138,27 @@ def _recorded(lake: Lake, table: str) -> dict[str, int]:
         return {}
 
 
-def commit(
-    lake: Lake,
-    buffer: TableBuffer,
-    next_offsets: Mapping[TopicPartition, int],
-    at: Callable[[str], None],
-    wait: Callable[[Transient], None],
-) -> None:
-    """Take the buffer's rows and commit them with their offsets.
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Rows of a table on their way into it; the buffer gathers the next ones meanwhile."""
+
+    buffer: TableBuffer
+    rows: pa.Table
+    spans: Mapping[str, Span]
+
+
+def commit(lake: Lake, pending: Pending, at: Callable[[str], None], wait: Callable[[Transient], None]) -> None:
+    """Commit the rows with their offsets.
 
     Transient refusals are repeated for ever (`wait` is called between, and may raise to give up); anything else ends
     the loader, which starts again from what is committed.
     """
-    rows = buffer.columns.take()
-    spans = buffer.spans(next_offsets)
+    name = pending.buffer.name
     while True:
         try:
-            lake.ensure(buffer.name, rows.schema)
-            lake.commit(buffer.name, rows, spans, at=at)
+            lake.ensure(name, pending.rows.schema)
+            lake.commit(name, pending.rows, pending.spans, at=at)
             break
         except Transient as error:
             wait(error)
-    buffer.committed(spans)
+    pending.buffer.committed(pending.spans)
