@@ -70,7 +70,7 @@ def _run_edge(platform: Platform, number: int, events: Events) -> None:
 def _run_loader(platform: Platform, number: int, events: Events) -> None:
     from catchment.ingestion.decoder.chain import Decoder
     from catchment.ingestion.decoder.geo import Geo
-    from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator
+    from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator
     from catchment.ingestion.loader.loop import Loader
     from catchment.ingestion.loader.upkeep import Upkeep
     from catchment.lake.gatherer import HAS_COMPILED
@@ -80,7 +80,7 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     config, clock = platform.config, platform.clock
     settings = config.section(LoaderSettings)
     geo = Geo(platform.geo_settings(), clock, events)
-    deduplicator = Deduplicator(platform.home / "deduplication", config.section(DeduplicationSettings), clock, events)
+    deduplicator = Deduplicator(platform.home / DIRECTORY, config.section(DeduplicationSettings), clock, events)
     log, lake, registry = platform.log(), platform.lake(), platform.registry()
     for problem in registry.check():
         events.warning("schema_refused", problem=problem)

@@ -42,9 +42,11 @@ from catchment.config import option
 from catchment.document import Document
 from catchment.errors import Closed
 from catchment.events import Events
-from catchment.ingestion.sightings import Generation, Slot, last_used_ns, pack, unpack
+from catchment.ingestion.sightings import Generation, Slot, last_used_ns, pack, read_slots, unpack
 from catchment.log.port import TopicPartition
 
+DIRECTORY = "deduplication"
+"""Where the ids are, below the home."""
 EXPIRY_CHECK_S = 60.0
 MAX_OPEN = 16
 
@@ -71,7 +73,7 @@ class Sighting(NamedTuple):
 
     @classmethod
     def of(cls, document: Document, source: TopicPartition, offset: int) -> Sighting:
-        key = bytes.fromhex(document.document_id.replace("-", "")) + _doctype_hash(document.namespace, document.doctype)
+        key = bytes.fromhex(document.document_id.replace("-", "")) + doctype_hash(document.namespace, document.doctype)
         return cls(key, document.submission_ns, _topic_hash(source.topic), source.partition, offset)
 
 
@@ -255,12 +257,70 @@ class Deduplicator:
             fcntl.flock(self._lock, fcntl.LOCK_UN)
 
 
+class Known(NamedTuple):
+    """What the window knows of a document id in one namespace and doctype, whose hash is `doctype`."""
+
+    doctype: bytes
+    earliest_ns: int
+    latest_ns: int
+    """The first and the last delivery within the window, ns, message time."""
+    source: TopicPartition | None
+    offset: int
+    """The accepted raw record; None and −1 when only repeats are still in the window."""
+    accepted_ns: int
+    """About when that came: the earliest delivery in its half of the window."""
+
+
+class Window(NamedTuple):
+    """What a look into the window found, and how far back it reaches (ns, message time; None when it is empty)."""
+
+    known: list[Known]
+    begin_ns: int | None
+
+
+def look_up(directory: Path, settings: DeduplicationSettings, document_id: str) -> Window:
+    """All that the loaders know of a document id now, by namespace and doctype. Reads only; never makes the directory.
+
+    Raises Corrupt when the index cannot be read.
+    """
+    half_ns = round(settings.window_h * 3_600e9) // 2
+    if not (directory / "lock").exists():
+        return Window([], None)
+    prefix = bytes.fromhex(document_id.replace("-", ""))
+    slots: dict[bytes, list[Slot]] = {}
+    lock = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        numbers = sorted(int(path.name) for path in directory.iterdir() if path.name.lstrip("-").isdecimal())
+        for number in numbers:
+            for key, slot in read_slots(directory / _name(number), prefix).items():
+                slots.setdefault(key, []).append(slot)
+    finally:
+        os.close(lock)
+    return Window(
+        [_known(key, found) for key, found in sorted(slots.items())], numbers[0] * half_ns if numbers else None
+    )
+
+
+def _known(key: bytes, slots: Sequence[Slot]) -> Known:
+    accepted = next((slot for slot in slots if slot.offset >= 0), None)
+    source = None if accepted is None else TopicPartition("raw", accepted.partition)
+    return Known(
+        key[16:],
+        min(slot.earliest_ns for slot in slots),
+        max(slot.latest_ns for slot in slots),
+        source,
+        -1 if accepted is None else accepted.offset,
+        (accepted or slots[0]).earliest_ns,
+    )
+
+
 def _name(number: int) -> str:
     return f"{number:08d}"
 
 
 @lru_cache(4096)
-def _doctype_hash(namespace: str, doctype: str) -> bytes:
+def doctype_hash(namespace: str, doctype: str) -> bytes:
     return blake2b(f"{namespace}/{doctype}".encode(), digest_size=8).digest()
 
 

@@ -187,6 +187,27 @@ class Generation:
             yield transaction
 
 
+def read_slots(directory: Path, prefix: bytes) -> dict[bytes, Slot]:
+    """The slots of all keys that begin with `prefix`, of a generation that other processes write; under the lock too.
+
+    Empty while the index is not trusted: after a crash of the machine, until a loader has built it again.
+    """
+    boot = directory / "boot"
+    if not boot.exists() or boot.read_bytes() != _BOOT_ID.read_bytes():
+        return {}
+    found = {}
+    with (
+        lmdb.open(str(directory / "index"), readonly=True, lock=False, readahead=False) as environment,
+        environment.begin() as transaction,
+        transaction.cursor() as cursor,
+    ):
+        is_there = cursor.set_range(prefix)
+        while is_there and cursor.key().startswith(prefix):
+            found[cursor.key()] = unpack(cursor.value())
+            is_there = cursor.next()
+    return found
+
+
 def last_used_ns(directory: Path) -> int | None:
     """When a generation was last written, by the platform's clock; None for a directory that was never finished."""
     try:

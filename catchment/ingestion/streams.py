@@ -186,6 +186,16 @@ def read_failure(message: Message) -> Failure:
     )
 
 
+def source_of(message: Message) -> tuple[TopicPartition, int]:
+    """The raw record that a message of any of the three streams was made of. Raises Malformed when it does not say."""
+    topic, partition, offset = (message.first(name) for name in ("sourceTopic", "sourcePartition", "sourceOffset"))
+    if not (isinstance(topic, str) and isinstance(partition, int) and isinstance(offset, int)):
+        raise Malformed(
+            "reading a stream: sourceTopic, sourcePartition or sourceOffset is missing; who wrote this topic?"
+        )
+    return TopicPartition(topic, partition), offset
+
+
 def _described(document: Document, suffix: str, source: TopicPartition, offset: int) -> bytes:
     """Everything but the body. The calls to cached functions are by value, so equal pings share the bytes."""
     client_id, sample_id = document.client_id, document.sample_id

@@ -1,0 +1,80 @@
+"""`catchment receipt`: where one document is, and what became of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+import orjson
+
+from catchment.cli.tail import printable
+from catchment.clock import utc
+from catchment.platform import Platform
+
+if TYPE_CHECKING:
+    from catchment.ingestion.inspection.receipts import Receipt
+
+_OUTCOMES = {
+    "document": "kept",
+    "error": "refused",
+    "duplicate": "a duplicate, not stored",
+    "waiting": "waits for the loader",
+}
+
+
+@click.command()
+@click.argument("document_id", metavar="DOCID")
+@click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+@click.pass_obj
+def receipt(platform: Platform, document_id: str, output: str) -> None:
+    """Tell where a document is: accepted when, how far it came, in which table or with which error.
+
+    A document id may occur under several namespaces and doctypes, and be delivered more than once: all are listed.
+    Exit code 1 when the id is not known.
+    """
+    from catchment.ingestion.deduplication import DeduplicationSettings
+    from catchment.ingestion.inspection.open import open_receipts
+    from catchment.ingestion.inspection.receiptjson import answer_json
+
+    receipts = open_receipts(
+        platform.home,
+        platform.log(),
+        platform.engine,
+        platform.lake,
+        platform.registry(),
+        platform.config.section(DeduplicationSettings),
+        platform.clock,
+        platform.events("receipt"),
+    )
+    found, searched = receipts.find(document_id)
+    if output == "json":
+        click.echo(orjson.dumps(answer_json(document_id, found, searched), option=orjson.OPT_INDENT_2))
+    elif found:
+        for one in found:
+            click.echo("\n".join(told(one)))
+    else:
+        click.echo(f"{document_id} is not known here. Searched: {searched}.")
+    if not found:
+        raise click.exceptions.Exit(1)
+
+
+def told(one: Receipt) -> list[str]:
+    """A receipt in lines."""
+    version = f".v{one.version}" if one.version is not None else ""
+    place = f"{one.namespace or 'unknown'}.{one.doctype or 'unknown'}{version}"
+    facts = {
+        "accepted": f"{utc(one.accepted_ns):%Y-%m-%d %H:%M:%S.%f} UTC" if one.accepted_ns else "",
+        "edge": one.edge,
+        "record": one.source,
+        "stage": one.stage + {True: ", archived", False: ", not archived yet", None: ""}[one.is_archived],
+        "table": one.table,
+        "query": one.query,
+        "again": f"{utc(one.again_ns):%Y-%m-%d %H:%M:%S} UTC at the latest; not stored again" if one.again_ns else "",
+        "same as": one.duplicate_of,
+    }
+    if one.error is not None:
+        facts["error"] = f"{one.error.code} in step {one.error.step}: {one.error.message}"
+        facts["detail"] = one.error.detail
+        facts["see"] = f"catchment errors show {one.source}"
+    lines = [f"{printable(place)}: {_OUTCOMES[one.outcome]}"]
+    return [*lines, *(f"  {name:<9} {printable(value)}" for name, value in facts.items() if value)]

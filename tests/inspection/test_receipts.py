@@ -1,0 +1,101 @@
+"""Receipts: where a document is, whatever became of it."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from catchment.errors import Malformed
+from catchment.query.port import Limits
+from tests.inspection.home import Home, body
+from tests.loader.scene import START_NS
+
+
+def test_a_stored_document_is_found_with_its_row(home: Home) -> None:
+    document_id = home.send(body())
+    home.load()
+    ((receipt,), searched) = home.receipts().find(document_id.upper())
+    assert (receipt.stage, receipt.outcome, receipt.table) == ("stored", "document", "shop.order_v1")
+    assert (receipt.accepted_ns, receipt.edge, receipt.source) == (START_NS + 1_000_000, "edge", "raw/0@0")
+    assert searched.is_whole
+    result = home.platform.engine().run(receipt.query, Limits())
+    assert result.files == 1
+    assert result.read_all().column("document_id").to_pylist() == [document_id]
+
+
+def test_a_document_without_a_schema_is_found_in_the_table_of_such(home: Home) -> None:
+    document_id = str(uuid.uuid4())
+    home.send(body(), document_id=document_id, uri=f"/submit/telemetry/{document_id}/mystery/App/1.0/release/2026")
+    home.load()
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert (receipt.stage, receipt.table) == ("stored", "telemetry.unregistered")
+
+
+def test_a_submission_that_waits_for_the_loader_is_accepted(home: Home) -> None:
+    home.send(body())
+    home.load()
+    document_id = home.send(body())
+    home.send(body(other=document_id))
+    ((receipt,), searched) = home.receipts().find(document_id)
+    assert (receipt.stage, receipt.outcome, receipt.source) == ("accepted", "waiting", "raw/0@1")
+    assert searched.waiting_records == 2
+
+
+def test_a_submission_is_found_before_any_loader_ran(home: Home) -> None:
+    document_id = home.send(body())
+    ((receipt,), searched) = home.receipts().find(document_id)
+    assert (receipt.stage, searched.window_from_ns) == ("accepted", None)
+
+
+def test_a_refused_document_tells_its_error(home: Home) -> None:
+    document_id = home.send(b"not json")
+    home.load()
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert receipt.error is not None
+    assert (receipt.stage, receipt.outcome, receipt.error.code) == ("stored", "error", "json_invalid")
+    assert receipt.query
+    assert home.platform.engine().run(receipt.query, Limits()).read_all().num_rows == 1
+
+
+def test_a_repeat_is_told_with_the_first(home: Home) -> None:
+    document_id = home.send(body())
+    home.send(body(), document_id=document_id)
+    home.load()
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert receipt.source == "raw/0@0"
+    assert receipt.again_ns == START_NS + 2_000_000
+
+
+def test_a_document_that_came_right_after_it_was_refused_has_both_receipts(home: Home) -> None:
+    document_id = home.send(b"not json")
+    home.send(body(), document_id=document_id)
+    home.load()
+    receipts, _ = home.receipts().find(document_id)
+    assert [(receipt.outcome, receipt.source) for receipt in receipts] == [
+        ("error", "raw/0@0"),
+        ("document", "raw/0@1"),
+    ]
+
+
+def test_one_id_in_two_doctypes_is_two_documents(home: Home) -> None:
+    document_id = home.send(body())
+    home.send(body(), doctype="refund", document_id=document_id)
+    home.load()
+    receipts, _ = home.receipts().find(document_id)
+    assert [receipt.table for receipt in receipts] == ["shop.order_v1", "shop.refund_v1"]
+
+
+def test_an_unknown_id_tells_what_was_searched(home: Home) -> None:
+    home.send(body())
+    home.load()
+    receipts, searched = home.receipts().find(str(uuid.uuid4()))
+    assert receipts == []
+    assert "the ids of all documents since 2026-" in str(searched)
+    assert "all of monitoring.errors" in str(searched)
+
+
+@pytest.mark.parametrize("text", ["", "x", "' or 1=1 --", "5c1ade7f-1111-4222-8333-44445555666g"])
+def test_what_is_no_id_is_refused(home: Home, text: str) -> None:
+    with pytest.raises(Malformed, match="must be a UUID"):
+        home.receipts().find(text)
