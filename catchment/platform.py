@@ -29,6 +29,8 @@ from catchment.schemas.settings import SchemaSettings
 from catchment.web.settings import ConsoleSettings
 
 if TYPE_CHECKING:
+    from catchment.ingestion.inspection.failures import Failures
+    from catchment.ingestion.inspection.receipts import Receipts
     from catchment.lake.tables import Lake
     from catchment.query.port import QueryEngine
     from catchment.schemas.registry import Registry
@@ -91,6 +93,20 @@ class Platform:
 
     def registry(self) -> Registry:
         return self._registry
+
+    def failures(self) -> Failures:
+        """Looks at what was refused."""
+        from catchment.ingestion.inspection.failures import Failures
+
+        return Failures(self.log(), self.engine, self.lake)
+
+    def receipts(self) -> Receipts:
+        """Answers for document ids. Not shared between threads."""
+        from catchment.ingestion.inspection.open import open_receipts
+
+        window = self.config.section(DeduplicationSettings)
+        failures, registry = self.failures(), self.registry()
+        return open_receipts(self.home, self.log(), failures, self.engine(), registry, window, self.clock)
 
     def geo_settings(self) -> GeoSettings:
         """The settings of the look-up; without a database of one's own, the one that `make setup` installed."""

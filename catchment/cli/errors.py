@@ -17,7 +17,7 @@ from catchment.platform import Platform
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from catchment.ingestion.inspection.failures import Count, Failures, Found
+    from catchment.ingestion.inspection.failures import Count, Found
     from catchment.ingestion.inspection.lines import Line
     from catchment.ingestion.inspection.opened import Opened
 
@@ -58,7 +58,7 @@ def errors(
         wanted = Wanted(moment_ns(since, now_ns), namespace, doctype, code)
     except Malformed as error:
         raise click.BadParameter(str(error), param_hint="--since") from error
-    failures = failures_of(platform)
+    failures = platform.failures()
     if samples is not None:
         _show_samples(failures.samples(wanted, samples), output)
         return
@@ -102,7 +102,7 @@ def show(platform: Platform, name: str, output: str) -> None:
     """
     from catchment.ingestion.inspection.opened import open_failure
 
-    found = failures_of(platform).find(name)
+    found = platform.failures().find(name)
     opened = [open_failure(other.failure, platform.registry(), shows_clients=True) for other in found]
     if output == "json":
         _print_json([_whole_json(other, laid) for other, laid in zip(found, opened, strict=True)])
@@ -113,12 +113,6 @@ def show(platform: Platform, name: str, output: str) -> None:
     _show_whole(console, found[0], opened[0])
     for other in found[1:]:
         console.print(f"also refused at {_time(other.failure.submission_ns)}: catchment errors show {other.name}")
-
-
-def failures_of(platform: Platform) -> Failures:
-    from catchment.ingestion.inspection.failures import Failures
-
-    return Failures(platform.log(), platform.engine, platform.lake)
 
 
 def reason_json(failure: Any) -> dict[str, Any]:

@@ -32,21 +32,9 @@ def receipt(platform: Platform, document_id: str, output: str) -> None:
     A document id may occur under several namespaces and doctypes, and be delivered more than once: all are listed.
     Exit code 1 when the id is not known.
     """
-    from catchment.ingestion.deduplication import DeduplicationSettings
-    from catchment.ingestion.inspection.open import open_receipts
     from catchment.ingestion.inspection.receiptjson import answer_json
 
-    receipts = open_receipts(
-        platform.home,
-        platform.log(),
-        platform.engine,
-        platform.lake,
-        platform.registry(),
-        platform.config.section(DeduplicationSettings),
-        platform.clock,
-        platform.events("receipt"),
-    )
-    found, searched = receipts.find(document_id)
+    found, searched = platform.receipts().find(document_id)
     if output == "json":
         click.echo(orjson.dumps(answer_json(document_id, found, searched), option=orjson.OPT_INDENT_2))
     elif found:

@@ -18,16 +18,21 @@ from catchment import health
 from catchment.errors import CatchmentError, Missing
 from catchment.events import Events
 from catchment.health import WARNING, Check, Finding
+from catchment.ingestion.inspection.failures import Failures
+from catchment.web.errorpages import ErrorPages
 from catchment.web.ground import Platform
 from catchment.web.guard import Guard
 from catchment.web.overview import OverviewPages
+from catchment.web.receiptpages import ReceiptPages
 from catchment.web.rendering import STATIC, Renderer
 from catchment.web.running import Queries
 from catchment.web.sampling import Sampler
 from catchment.web.settings import ConsoleSettings
 from catchment.web.shelf import Shelf
 from catchment.web.sqlpages import SqlPages
+from catchment.web.tailpages import TailPages
 from catchment.web.tails import Tail, read_ping, read_refused
+from catchment.web.watching import Hub
 
 if TYPE_CHECKING:
     from catchment.lake.tables import Lake
@@ -61,12 +66,23 @@ class Console:
         pings = Tail(log, "decoded", read_ping, length, period_s, clock, events)
         errors = Tail(log, "errors", read_refused, length, period_s, clock, events)
         overview = OverviewPages(settings, clock, self._renderer, self._sampler, pings, errors, self._queries)
+        self._hub = Hub(log, events)
+        tail = TailPages(settings, clock, self._renderer, log, self._hub)
+        registry = guarded(platform.registry)
+        failures = Failures(log, engine, lake)
+        self._errors = ErrorPages(settings, clock, self._renderer, failures, registry)
+        self._receipts = ReceiptPages(guarded(platform.receipts))
         sql = SqlPages(settings, self._renderer, self._sampler, self._queries, self._shelf)
         self.checks: Mapping[str, Check] = {"looking": self._check}
         self.app = Starlette(
             routes=[
                 Route("/", overview.front),
                 Route("/live", overview.live),
+                Route("/tail", tail.page),
+                Route("/tail/stream", tail.stream),
+                Route("/errors", self._errors.page),
+                Route("/errors/{name:path}", self._errors.one),
+                Route("/api/receipts/{document_id}", self._receipts.answer),
                 Route("/sql", sql.page),
                 Route("/sql/result", sql.result),
                 Route("/sql/result.csv", sql.download),
@@ -90,7 +106,10 @@ class Console:
 
     def close(self) -> None:
         """Stop looking, and end the queries that run."""
+        self._hub.close()
         self._queries.close()
+        self._errors.close()
+        self._receipts.close()
         self._shelf.close()
         self._sampler.close()
 

@@ -10,12 +10,14 @@ from catchment.log.port import Log
 from catchment.query.port import QueryEngine
 
 if TYPE_CHECKING:
+    from catchment.ingestion.inspection.receipts import Receipts
     from catchment.lake.tables import Lake
+    from catchment.schemas.registry import Registry
 
 
 class Platform(Protocol):
-    """Parts of the running platform. `engine` and `lake` are heavy: the console asks for them with the first query or
-    the first list of tables, from one thread at a time."""
+    """Parts of the running platform. All but the first three are heavy: the console asks for them when somebody wants
+    what they know, from one thread at a time."""
 
     @property
     def home(self) -> Path: ...
@@ -28,3 +30,7 @@ class Platform(Protocol):
     def engine(self) -> QueryEngine: ...
 
     def lake(self) -> Lake: ...
+
+    def registry(self) -> Registry: ...
+
+    def receipts(self) -> Receipts: ...

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -71,6 +72,12 @@ def may_run(request: Request) -> bool:
         return True
     is_page = request.headers.get("sec-fetch-dest") == "document"
     return is_page and request.headers.get("sec-fetch-user") == "?1"
+
+
+def refuse_foreign(request: Request) -> None:
+    """Raises HTTPException (403) for what `may_run` does not let run."""
+    if not may_run(request):
+        raise HTTPException(403, "Another site asked for this.")
 
 
 def _is_address(name: str) -> bool:

@@ -15,7 +15,7 @@ from catchment.web.rendering import Renderer
 from catchment.web.running import MAX_SQL_CHARS, Queries
 from catchment.web.sampling import Sampler
 from catchment.web.settings import ConsoleSettings
-from catchment.web.shelf import ERRORS_BY_REASON, examples
+from catchment.web.shelf import examples
 from catchment.web.tails import Ping, Refused, Tail
 
 BOX_ROWS = 4
@@ -75,7 +75,6 @@ class OverviewPages:
             "errors": errors,
             "now_ns": self._clock.time_ns(),
             "curl": curl(picture.snapshot),
-            "errors_query": ERRORS_BY_REASON,
         }
 
 

@@ -21,6 +21,9 @@ class ConsoleSettings:
     )
     sample_s: float = option(2.0, "How often the platform is looked at, and pages renew.", unit="seconds", minimum=0.2)
     tail_rows: int = option(20, "Last pings and last errors shown, each.", unit="rows", minimum=1, maximum=200)
+    show_client_ids: bool = option(
+        False, "Show client ids whole on the pages Tail and Errors; else they are cut to four characters."
+    )
     shown_rows: int = option(1_000, "Rows of a result on the page.", unit="rows", minimum=1, maximum=100_000)
     download_rows: int = option(100_000, "Rows of a result in a download.", unit="rows", minimum=1, maximum=10_000_000)
     query_s: float = option(60.0, "Longest time of a query; then it is stopped.", unit="seconds", minimum=0.1)

@@ -16,6 +16,8 @@ from catchment import message
 from catchment.clock import Clock
 from catchment.errors import CatchmentError, Malformed, Missing
 from catchment.events import Events
+from catchment.ingestion.inspection.opened import hide_clients
+from catchment.ingestion.streams import source_of
 from catchment.log.port import Log, Reader, Record, TopicPartition
 from catchment.message import Message, Value
 from catchment.schemas.names import table_name
@@ -47,6 +49,8 @@ class Refused:
     """A ping that was refused, in a line and some details."""
 
     key: str
+    name: str
+    """Of its raw record, `raw/0@17`; the page of errors finds it by that."""
     time_ns: int
     place: str
     step: str
@@ -180,14 +184,16 @@ def read_refused(key: str, found: Message) -> Refused:
     document_id, code = _text(found, "documentId"), _text(found, "errorCode")
     wanted = f"document_id = {_literal(document_id)}" if document_id else f"code = {_literal(code)}"
     pointers = tuple(_cut(field.value) for field in found.fields if field.name == "errorPointers")
+    source, offset = source_of(found)
     return Refused(
         key,
+        f"{source}@{offset}",
         found.timestamp,
         _place(_text(found, "namespace"), _text(found, "docType"), _version(found)),
         _text(found, "errorStep"),
         code,
         _text(found, "errorMessage"),
-        _text(found, "DecodeErrorDetail"),
+        hide_clients(_text(found, "DecodeErrorDetail")),
         pointers,
         _text(found, "uri"),
         document_id,

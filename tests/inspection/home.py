@@ -9,9 +9,7 @@ from pathlib import Path
 import orjson
 
 from catchment import config as configuration
-from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.inspection.failures import Failures
-from catchment.ingestion.inspection.open import open_receipts
 from catchment.ingestion.inspection.receipts import Receipts
 from catchment.log.port import TopicPartition
 from catchment.platform import SECTIONS, Platform
@@ -57,20 +55,10 @@ class Home:
         scene.run_loader(self.path, None)
 
     def failures(self) -> Failures:
-        return Failures(self.log, self.platform.engine, self.platform.lake)
+        return self.platform.failures()
 
     def receipts(self) -> Receipts:
-        platform = self.platform
-        return open_receipts(
-            self.path,
-            self.log,
-            platform.engine,
-            platform.lake,
-            platform.registry(),
-            platform.config.section(DeduplicationSettings),
-            platform.clock,
-            platform.events("test"),
-        )
+        return self.platform.receipts()
 
 
 def gzipped(text: bytes) -> bytes:

@@ -94,7 +94,7 @@ class Browser:
 
     def press(self, key: str, *, ctrl: bool = False) -> None:
         """A key pressed and released where the focus is."""
-        codes = {"Enter": 13, "Tab": 9}
+        codes = {"Enter": 13, "Tab": 9, " ": 32}
         common = {"key": key, "code": key, "windowsVirtualKeyCode": codes[key], "modifiers": 2 if ctrl else 0}
         self._call("Input.dispatchKeyEvent", type="rawKeyDown", **common)
         self._call("Input.dispatchKeyEvent", type="keyUp", **common)

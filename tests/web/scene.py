@@ -26,6 +26,10 @@ from catchment.events import Events
 from catchment.health import Check, Finding
 from catchment.ingestion import streams
 from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.deduplication import DeduplicationSettings
+from catchment.ingestion.inspection.failures import Failures
+from catchment.ingestion.inspection.open import open_receipts
+from catchment.ingestion.inspection.receipts import Receipts
 from catchment.lake.commit import Span
 from catchment.lake.open import open_lake
 from catchment.lake.settings import CatalogSettings, ObjectsSettings
@@ -37,6 +41,8 @@ from catchment.observation import LOADER_GROUP, TOPICS
 from catchment.query.open import open_engine
 from catchment.query.port import QueryEngine
 from catchment.query.settings import SqlSettings
+from catchment.schemas.registry import Registry, open_registry
+from catchment.schemas.settings import SchemaSettings
 from catchment.web.serve import run_console
 from catchment.web.settings import ConsoleSettings
 
@@ -71,6 +77,14 @@ class Ground:
         self.has_engine = True
         return self._engine
 
+    def registry(self) -> Registry:
+        return open_registry(SchemaSettings())
+
+    def receipts(self) -> Receipts:
+        failures = Failures(self.log(), self.engine, self.lake)
+        window = DeduplicationSettings()
+        return open_receipts(self.home, self.log(), failures, self.engine(), self.registry(), window, self.clock)
+
     @cached_property
     def _log(self) -> Log:
         return open_log(LogSettings(min_free_bytes=0), self.home, self.clock, self.events)
@@ -101,6 +115,10 @@ class Scene(Ground):
             self._writers[topic] = self.log().open_writer(TopicPartition(topic, 0))
         self._writers[topic].append(payloads)
 
+    def made(self, topic: str) -> int:
+        """How many records a topic has; each is made of the raw record of that offset."""
+        return self.log().bounds(TopicPartition(topic, 0)).end
+
     def ping(self, **changes: Any) -> str:
         """A document in topic `decoded`; returns its id."""
         document_id = str(uuid.uuid4())
@@ -120,7 +138,7 @@ class Scene(Ground):
             "app_version": "140.0",
             **changes,
         }
-        self.append("decoded", streams.encode_document(Document(**values), RAW, 0))
+        self.append("decoded", streams.encode_document(Document(**values), RAW, self.made("decoded")))
         return str(values["document_id"])
 
     def refuse(self, **changes: Any) -> None:
@@ -143,7 +161,7 @@ class Scene(Ground):
             "document_id": str(uuid.uuid4()),
             **changes,
         }
-        self.append("errors", streams.encode_failure(Failure(**values), RAW, 0))
+        self.append("errors", streams.encode_failure(Failure(**values), RAW, self.made("errors")))
 
     def load(self) -> None:
         """Commit everything in topic `raw` for the loader's group."""

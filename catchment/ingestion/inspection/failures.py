@@ -13,11 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from catchment import message
-from catchment.clock import EPOCH
 from catchment.errors import Malformed, Missing, QueryError
 from catchment.ingestion import streams
 from catchment.ingestion.decoder.failure import CODES, Failure
-from catchment.ingestion.inspection.moments import sql_moment, sql_text
+from catchment.ingestion.inspection.moments import nanoseconds, sql_moment, sql_text
 from catchment.ingestion.loader.failures import ERRORS_TABLE
 from catchment.lake.tables import Lake
 from catchment.log.port import Log, TopicPartition
@@ -60,6 +59,10 @@ class Count:
     latest: datetime
     message: str
     """The text of the latest of them, without values."""
+
+    @property
+    def latest_ns(self) -> int:
+        return nanoseconds(self.latest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +286,6 @@ def _condition(wanted: Wanted) -> str:
 
 
 def _found(row: dict[str, Any]) -> Found:
-    since = row["submission_timestamp"] - EPOCH
     pointers: Sequence[str | None] = (row["schema_pointer"], row["document_pointer"])
     code = row["code"]
     return Found(
@@ -295,7 +297,7 @@ def _found(row: dict[str, Any]) -> Found:
             row["message"] or "",
             row["detail"] or "",
             tuple(pointer for pointer in pointers if pointer is not None),
-            ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000,
+            nanoseconds(row["submission_timestamp"]),
             b"",
             row["edge"],
             row["uri"],

@@ -10,6 +10,7 @@ take his time: what he has not taken stays in the log, on disk.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -190,9 +191,18 @@ class Follower:
         self._looking = threading.Thread(target=self._look, name="follower", daemon=True)
         self._looking.start()
 
+    def stop(self) -> None:
+        """Let go of the log soon (LOOK_S), without waiting for it."""
+        self._stopping.set()
+
+    @property
+    def has_left(self) -> bool:
+        """Whether it has let go of the log."""
+        return not any(thread.is_alive() for thread in (self._looking, *self._threads.values()))
+
     def close(self) -> None:
         """Let go of the log. Returns within LOOK_S when `take` does not block."""
-        self._stopping.set()
+        self.stop()
         self._looking.join()
         for thread in self._threads.values():
             thread.join()
@@ -257,15 +267,16 @@ def latest(log: Log, wanted: Filter, back: int, most: int) -> list[Sight]:
             source = TopicPartition(topic, number)
             bounds = log.bounds(source)
             reader = log.open_reader(source, max(bounds.end - back, bounds.start))
+            newest: deque[Sight] = deque(maxlen=most)
             try:
-                for record in reader.read(back, READ_BYTES, 0.0):
-                    sight = read_sight(topic, record.payload)
-                    if wanted.takes(sight):
-                        found.append(sight)
-            except (Missing, Malformed):
+                while reader.position < bounds.end and (records := reader.read(back, READ_BYTES, 0.0)):
+                    sights = (read_sight(topic, record.payload) for record in records)
+                    newest += [sight for sight in sights if wanted.takes(sight)]
+            except (Missing, Malformed):  # what retention took, or who else wrote: the rest is shown
                 continue
             finally:
                 reader.close()
+                found += newest
     found.sort(key=lambda sight: sight.time_ns, reverse=True)
     return found[:most]
 

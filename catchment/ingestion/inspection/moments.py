@@ -23,8 +23,13 @@ def moment_ns(text: str, now_ns: int) -> int:
         raise Malformed(
             f"reading a time: {text[:40]!r} is none; write 30m, 6h or 7d, or 2026-11-25 or 2026-11-25T10:00:00 (UTC)"
         ) from error
-    since_epoch = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
-    return max((since_epoch.days * 86_400 + since_epoch.seconds) * 1_000_000 + since_epoch.microseconds, 0) * 1000
+    return max(nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), 0)
+
+
+def nanoseconds(moment: datetime) -> int:
+    """An aware time as ns since the epoch, exactly."""
+    since = moment - EPOCH
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
 def sql_moment(time_ns: int) -> str:

@@ -15,7 +15,7 @@ Both are said in `Searched`.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,7 +96,7 @@ class Receipts:
     def __init__(
         self,
         log: Log,
-        engine: Callable[[], QueryEngine],
+        engine: QueryEngine,
         registry: Registry,
         decoder: Decoder,
         failures: Failures,
@@ -180,7 +180,7 @@ class Receipts:
 
     def _has_rows(self, sql: str) -> bool:
         try:
-            return bool(self._engine().run(sql, Limits(timeout_s=_QUERY_S)).read_all().num_rows)
+            return bool(self._engine.run(sql, Limits(timeout_s=_QUERY_S)).read_all().num_rows)
         except QueryError as error:
             if error.reason in ("unknown_table", "invalid"):  # not made yet, or without document ids
                 return False
