@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 
 import pytest
 
+from catchment.clock import SystemClock
 from catchment.errors import Malformed
+from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator, Sighting, doctype_hash
 from catchment.query.port import Limits
 from tests.inspection.home import Home, body
 from tests.loader.scene import START_NS
+
+HOUR_NS = 3_600 * 10**9
 
 
 def test_a_stored_document_is_found_with_its_row(home: Home) -> None:
@@ -40,6 +45,15 @@ def test_a_submission_that_waits_for_the_loader_is_accepted(home: Home) -> None:
     ((receipt,), searched) = home.receipts().find(document_id)
     assert (receipt.stage, receipt.outcome, receipt.source) == ("accepted", "waiting", "raw/0@1")
     assert searched.waiting_records == 2
+
+
+@pytest.mark.parametrize("length", [1, 60, 200])
+def test_an_id_is_found_in_a_path_of_any_length_and_in_capitals(home: Home, length: int) -> None:
+    document_id = str(uuid.uuid4())
+    uri = f"/submit/{'a' * length}/order/1/{document_id.upper()}"
+    home.send(body(), uri=uri)
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert receipt.doctype == "order"
 
 
 def test_a_submission_is_found_before_any_loader_ran(home: Home) -> None:
@@ -99,3 +113,47 @@ def test_an_unknown_id_tells_what_was_searched(home: Home) -> None:
 def test_what_is_no_id_is_refused(home: Home, text: str) -> None:
     with pytest.raises(Malformed, match="must be a UUID"):
         home.receipts().find(text)
+
+
+def test_a_schema_that_came_later_does_not_hide_the_row(home: Home) -> None:
+    document_id = str(uuid.uuid4())
+    home.send(body(), document_id=document_id, uri=f"/submit/telemetry/{document_id}/mystery/App/1.0/release/2026")
+    home.load()
+    folder = home.path / "schemas/telemetry/mystery"
+    folder.mkdir(parents=True)
+    (folder / "mystery.1.schema.json").write_text('{"type": "object", "required": ["nothing"]}')
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert (receipt.outcome, receipt.stage, receipt.table) == ("document", "stored", "telemetry.unregistered")
+
+
+def sighting(document_id: str, time_ns: int, offset: int) -> Sighting:
+    return Sighting(uuid.UUID(document_id).bytes + doctype_hash("shop", "order"), time_ns, 0, 0, offset)
+
+
+def test_a_document_whose_raw_record_has_gone_is_found_by_its_schema(home: Home) -> None:
+    document_id = home.send(body())
+    home.load()
+    window = Deduplicator(home.path / DIRECTORY, DeduplicationSettings(), SystemClock(), home.platform.events("test"))
+    gone = str(uuid.uuid4())
+    window.mark([sighting(gone, START_NS, 999)])
+    window.close()
+    ((receipt,), _) = home.receipts().find(gone)
+    assert (receipt.namespace, receipt.doctype, receipt.stage, receipt.source) == (
+        "shop",
+        "order",
+        "decoded",
+        "raw/0@999",
+    )
+    assert document_id != gone
+
+
+def test_a_repeat_whose_first_delivery_left_the_window_is_a_duplicate(home: Home) -> None:
+    document_id = str(uuid.uuid4())
+    window = Deduplicator(home.path / DIRECTORY, DeduplicationSettings(), SystemClock(), home.platform.events("test"))
+    outcomes = window.mark([sighting(document_id, START_NS, 1), sighting(document_id, START_NS + 20 * HOUR_NS, 2)])
+    assert outcomes[1] is not None
+    window.close()
+    first = min(path for path in (home.path / DIRECTORY).iterdir() if path.is_dir())
+    shutil.rmtree(first)
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert (receipt.outcome, receipt.source, receipt.accepted_ns) == ("duplicate", "", START_NS + 20 * HOUR_NS)

@@ -235,7 +235,7 @@ class Follower:
         try:
             while not self._stopping.is_set():
                 self._take_next(source, reader)
-        except CatchmentError as error:  # damage, or a log that is closed: this partition cannot be followed on
+        except (CatchmentError, OSError) as error:  # damage, or a closed log: this partition cannot be followed on
             if not self._stopping.is_set():
                 self._events.error("follow_ended", partition=source, error=error)
         finally:

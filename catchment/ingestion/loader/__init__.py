@@ -12,6 +12,9 @@ and every `flush_s` or `flush_bytes`, in this order, which is what makes a crash
     3. each table: files, then one commit that holds the rows *and* the source offsets
     4. the group's committed offsets
 
+Between two tables of step 3 the loop takes the next batch, so that the output topics do not wait for all of them; what
+it takes then belongs to the next flush, and is bounded like any: a second `flush_bytes` ends the flush at once.
+
 A loader that starts again reads from 4. A row below its table's own offset is already there and is skipped; an output
 below the last record of its topic likewise; a document id that points at the very same record is not a duplicate.
 Two owners of a partition cannot both commit: the table's offset must be the one that the loader expects (`Fenced`).
