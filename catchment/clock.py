@@ -23,10 +23,13 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks; the wall clock shifted by `offset_s`."""
+
+    def __init__(self, offset_s: float = 0.0) -> None:
+        self._offset_ns = round(offset_s * 1e9)
 
     def time_ns(self) -> int:
-        return time.time_ns()
+        return time.time_ns() + self._offset_ns
 
     def monotonic_s(self) -> float:
         return time.monotonic()

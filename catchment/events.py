@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 
@@ -36,8 +37,9 @@ class Events:
         head = f"{stamp}.{now // 1_000_000 % 1000:03d}Z {level} {self._service} {event}"
         line = head + "".join(f" {name}={_text(value)}" for name, value in fields.items()) + "\n"
         stream = self._stream or sys.stderr
-        stream.write(line)
-        stream.flush()
+        with suppress(OSError):  # a full disk or a reader that has died: the work goes on without being told of
+            stream.write(line)
+            stream.flush()
 
 
 def _text(value: Any) -> str:

@@ -26,6 +26,7 @@ from catchment.log.settings import LogSettings
 from catchment.producers.settings import SimulateSettings
 from catchment.query.settings import SqlSettings
 from catchment.schemas.settings import SchemaSettings
+from catchment.supervisor import SupervisorSettings
 from catchment.web.settings import ConsoleSettings
 
 if TYPE_CHECKING:
@@ -41,8 +42,17 @@ class HomeSettings:
     path: str = option("data", "Folder of everything that the platform keeps; relative to the working directory.")
 
 
+@dataclass(frozen=True, slots=True)
+class ClockSettings:
+    offset_s: float = option(
+        0.0, "How far the services' wall clock is ahead of the machine's: to try what a wrong one does.", unit="s"
+    )
+
+
 SECTIONS: dict[str, type] = {
     "home": HomeSettings,
+    "clock": ClockSettings,
+    "supervisor": SupervisorSettings,
     "log": LogSettings,
     "objects": ObjectsSettings,
     "catalog": CatalogSettings,
@@ -64,7 +74,7 @@ class Platform:
 
     def __init__(self, config: Config, config_file: Path | None = None) -> None:
         self.config = config
-        self.clock: Clock = SystemClock()
+        self.clock: Clock = SystemClock(config.section(ClockSettings).offset_s)
         self.home = Path(config.section(HomeSettings).path).absolute()
         self._config_file = config_file
 

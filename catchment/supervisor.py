@@ -2,7 +2,7 @@
 
     start   in list order, each when the one before says it is ready (or after `ready_within_s`)
     refuses at its first start, because of its configuration: everything stops with that error
-    dies    restarted after a back-off: 0.5 s, doubled up to 30 s, back to 0.5 s after a minute of running
+    dies    restarted after a back-off: 0.5 s, doubled up to `longest_backoff_s`, 0.5 s again after a minute of running
     stop    by `stop_rank`, then in list order (the edge before what drains it); SIGTERM, then SIGKILL after
             `stop_within_s`
 
@@ -18,19 +18,29 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from catchment.clock import Clock
+from catchment.config import option
 from catchment.errors import BadConfig, Unavailable
 from catchment.events import Events
 from catchment.service import READY_FD, run_directory
 
 LOG_FILE_BYTES = 8 * 1024 * 1024
+NOT_STARTED = 71
 REFUSED_EXIT_CODE = 2
 """What a command ends with when its configuration is refused: starting it again would not help."""
-FIRST_BACKOFF_S, LAST_BACKOFF_S, STEADY_S = 0.5, 30.0, 60.0
+FIRST_BACKOFF_S, STEADY_S = 0.5, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSettings:
+    longest_backoff_s: float = option(
+        30.0, "Longest wait before a service that died again and again is started anew.", unit="s", minimum=0.1
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +56,38 @@ class ServiceSpec:
 
 
 class ServiceLog:
-    """Appends to `<name>.log`, keeping one older file `<name>.log.1`."""
+    """Appends to `<name>.log`, keeping one older file `<name>.log.1`. What the disk does not take is left out, and
+    counted in the log once it does: a full disk costs lines, never the service that writes them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file: IO[bytes] = path.open("ab")
+        self._file: IO[bytes] | None = None
+        self._left_out = 0
 
     def write(self, line: bytes) -> None:
-        if self._file.tell() + len(line) > LOG_FILE_BYTES:
-            self._file.close()
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-            self._file = self._path.open("ab")
-        self._file.write(line)
-        self._file.flush()
+        try:
+            file = self._open(len(line))
+            if self._left_out:
+                file.write(b"(%d lines are missing here: they could not be written)\n" % self._left_out)
+                self._left_out = 0
+            file.write(line)
+        except OSError:
+            self._left_out += 1
 
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self, size_bytes: int) -> IO[bytes]:
+        """The file, with room for so many bytes. Raises OSError."""
+        if self._file is not None and self._file.tell() + size_bytes > LOG_FILE_BYTES:
+            self._file.close()
+            self._file = None
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("ab", buffering=0)
+        return self._file
 
 
 class Supervisor:
@@ -75,6 +100,7 @@ class Supervisor:
         clock: Clock,
         events: Events,
         *,
+        settings: SupervisorSettings | None = None,
         echo: bool = True,
         on_ready: Callable[[], None] = lambda: None,
     ) -> None:
@@ -82,6 +108,7 @@ class Supervisor:
         self._services = list(services)
         self._clock = clock
         self._events = events
+        self._longest_backoff_s = (settings or SupervisorSettings()).longest_backoff_s
         self._echo = echo
         self._on_ready = on_ready
         self._processes: dict[str, asyncio.subprocess.Process] = {}
@@ -91,15 +118,15 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until SIGTERM or SIGINT. Raises Unavailable when another supervisor runs in this home."""
-        with (run_directory(self._home) / "supervisor.lock").open("w") as lock:
+        with (run_directory(self._home) / "supervisor.lock").open("wb", buffering=0) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise Unavailable(
                     f"{self._home}: another `catchment up` runs here; stop it, or set CATCHMENT_HOME__PATH"
                 ) from error
-            lock.write(str(os.getpid()))
-            lock.flush()
+            with suppress(OSError):  # for people only, and the disk may be full
+                lock.write(b"%d" % os.getpid())
             asyncio.run(self._run())
         if self._refused:
             raise BadConfig(f"{self._refused} refused its configuration, so nothing was started; what it said is above")
@@ -123,24 +150,29 @@ class Supervisor:
         await asyncio.gather(*keepers)
 
     async def _keep(self, spec: ServiceSpec, started: asyncio.Event) -> None:
-        backoff_s = FIRST_BACKOFF_S
+        backoff_s, is_first = FIRST_BACKOFF_S, True
         log = ServiceLog(self._home / "logs" / f"{spec.name}.log")
         try:
             while not self._stopping.is_set():
                 since = self._clock.monotonic_s()
-                code = await self._run_once(spec, log, started)
+                try:
+                    code = await self._run_once(spec, log, started)
+                except OSError as error:  # the machine has no process, memory or file for it now
+                    code = NOT_STARTED
+                    self._events.error("service_not_started", service=spec.name, error=error)
                 started.set()
                 if self._stopping.is_set():
                     return
-                if code == REFUSED_EXIT_CODE and spec.name not in self._were_ready:
+                if code == REFUSED_EXIT_CODE and is_first:
                     self._refused = spec.name
                     self._stopping.set()
                     return
+                is_first = False
                 if self._clock.monotonic_s() - since > STEADY_S:
                     backoff_s = FIRST_BACKOFF_S
                 self._events.error("service_died", service=spec.name, exit_code=code, restart_in_s=backoff_s)
                 await _first(asyncio.sleep(backoff_s), self._stopping.wait())
-                backoff_s = min(backoff_s * 2, LAST_BACKOFF_S)
+                backoff_s = min(backoff_s * 2, self._longest_backoff_s)
         finally:
             log.close()
 
@@ -161,8 +193,9 @@ class Supervisor:
         async for line in _lines(process.stderr):
             log.write(line)
             if self._echo or spec.name not in self._were_ready:
-                sys.stderr.buffer.write(line)
-                sys.stderr.flush()
+                with suppress(OSError):
+                    sys.stderr.buffer.write(line)
+                    sys.stderr.flush()
         code = await process.wait()
         await readiness
         return code

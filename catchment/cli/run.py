@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from catchment import services
+from catchment import service, services
 from catchment.platform import Platform
 
 
@@ -16,9 +16,12 @@ def up(platform: Platform, quiet: bool) -> None:
 
     What a service writes is in <home>/logs/<service>.log. The next start continues where this one stopped.
     """
-    from catchment.supervisor import Supervisor
+    from catchment.supervisor import Supervisor, SupervisorSettings
+
+    service.die_with_parent()
 
     def on_ready() -> None:
+        service.say_ready()
         for kind, path in (("edge", "/submit/…"), ("console", "/")):
             click.echo(f"{kind:8} {services.address(platform, kind)}{path}")
 
@@ -27,6 +30,7 @@ def up(platform: Platform, quiet: bool) -> None:
         services.specs(platform),
         platform.clock,
         platform.events("supervisor"),
+        settings=platform.config.section(SupervisorSettings),
         echo=not quiet,
         on_ready=on_ready,
     ).run()

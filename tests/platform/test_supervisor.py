@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,13 @@ die_with_parent()
 name = sys.argv[1]
 if name == "refuses":
     sys.exit(print("refuses: the port is taken", file=sys.stderr) or 2)
+if name == "recovers":
+    from pathlib import Path
+    starts = Path(__file__).with_name("starts")
+    count = int(starts.read_text()) + 1 if starts.exists() else 1
+    starts.write_text(str(count))
+    if count < 3:
+        sys.exit(count)  # first the disk is full, then the store is away, which sounds like a wrong setting
 def stop(*_):
     print("stopped", name, file=sys.stderr, flush=True)
     sys.exit(0)
@@ -142,10 +150,43 @@ def test_a_service_that_refuses_its_configuration_stops_the_start_with_its_words
         assert "stopped a" in "".join(running.lines)
 
 
+def test_a_service_that_died_before_is_not_taken_for_misconfigured(tmp_path: Path) -> None:
+    with supervised(tmp_path, "a", "recovers") as running:
+        running.until("started recovers")
+        codes = re.findall(r"service_died service=recovers exit_code=(\d)", "".join(running.lines))
+        assert codes == ["1", "2"]
+        assert "stopped a" not in "".join(running.lines)
+
+
 def test_a_services_lines_are_kept_in_its_log_file(tmp_path: Path) -> None:
     with supervised(tmp_path, "a") as running:
         running.until("all ready")
     assert (tmp_path / "logs" / "a.log").read_text().splitlines()[0].startswith("started a")
+
+
+def test_a_full_disk_costs_a_services_lines_and_not_the_service(tmp_path: Path) -> None:
+    """The supervisor that cannot write what a service says used to forget the service."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").symlink_to("/dev/full")
+    with supervised(tmp_path, "a") as running:
+        first = pid_in(running.until("started a"))
+        running.until("all ready")
+        os.kill(first, signal.SIGKILL)
+        assert pid_in(running.until("started a")) != first
+
+
+def test_lines_that_the_disk_did_not_take_are_counted_where_they_are_missing(tmp_path: Path) -> None:
+    place = tmp_path / "logs"
+    place.touch()
+    log = ServiceLog(place / "a.log")
+    log.write(b"lost\n")
+    log.write(b"lost too\n")
+    place.unlink()
+    log.write(b"kept\n")
+    log.close()
+    told, kept = (place / "a.log").read_text().splitlines()
+    assert told.startswith("(2 lines are missing here")
+    assert kept == "kept"
 
 
 def test_a_log_file_is_bounded(tmp_path: Path) -> None:

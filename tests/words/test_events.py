@@ -41,6 +41,14 @@ def test_without_a_stream_events_go_to_standard_error(capsys: pytest.CaptureFixt
     assert captured.err.endswith(" info edge started\n")
 
 
+def test_an_event_that_nobody_can_take_does_not_stop_the_work() -> None:
+    with io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True) as stream:
+        Events("edge", stream).error("disk_filled")
+        Events("edge", stream).info("went_on")
+        with pytest.raises(OSError, match="No space left"):
+            stream.write("the disk is full")
+
+
 @given(st.text(), st.text())
 def test_any_text_stays_on_its_line_and_reads_back(first: str, second: str) -> None:
     stream = io.StringIO()
