@@ -133,7 +133,8 @@ class Consumer(Protocol):
         Assignment changes happen only inside `poll` and `close`: `on_revoked(partitions)` is called while this member
         still owns them (so it can finish and commit), `on_assigned(partitions)` before their first record. A new
         partition starts at the group's committed offset, else at the partition's start. When the next record has
-        been removed, the consumer goes on at the first one kept and reports the event `gap`. Raises what `read` does,
+        been removed, the consumer goes on at the first one kept and reports the event `gap`; so it does, with the
+        event `records_damaged`, behind damage when somebody is told (`on_lost`). Raises what `read` does otherwise,
         but for Missing. A member that does not poll keeps its partitions.
         """
         ...
@@ -157,6 +158,7 @@ class Consumer(Protocol):
 
 
 Assignment = Callable[[Sequence[TopicPartition]], None]
+Lost = Callable[[TopicPartition, range, str], None]
 
 
 class Log(Protocol):
@@ -195,8 +197,12 @@ class Log(Protocol):
         topics: Sequence[str],
         on_assigned: Assignment | None = None,
         on_revoked: Assignment | None = None,
+        on_lost: Lost | None = None,
     ) -> Consumer:
-        """Join a group for these topics, which need not exist yet. All topics are shared out one by one."""
+        """Join a group for these topics, which need not exist yet. All topics are shared out one by one.
+
+        `on_lost(source, offsets, why)` is called inside `poll` for records that were removed or are damaged, before
+        the first record behind them; so they can be named. Without it damage is raised as Corrupt."""
         ...
 
     def enforce(self) -> None:

@@ -155,7 +155,9 @@ class CrashPoints:
             self.loader.stop()
 
 
-def run_loader(home: Path, die_at: int | None, journal: Path | None = None, flush_bytes: int = 1024) -> None:
+def run_loader(
+    home: Path, die_at: int | None, journal: Path | None = None, flush_bytes: int = 1024, flush_s: float = 60.0
+) -> None:
     """Load everything; what a child process does. Writes the points passed to `journal`."""
     log, lake = open_parts(home)
     clock, events = SystemClock(), Events("loader", sys.stderr)
@@ -163,7 +165,7 @@ def run_loader(home: Path, die_at: int | None, journal: Path | None = None, flus
     registry = Registry.load([home / "schemas"])
     decoder = Decoder(registry, Geo(GeoSettings(), clock, events), DecoderSettings())
     points = CrashPoints(log, die_at)
-    settings = LoaderSettings(flush_s=60.0, flush_bytes=flush_bytes, batch_records=4)
+    settings = LoaderSettings(flush_s=flush_s, flush_bytes=flush_bytes, batch_records=4)
     loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, at=points)
     points.loader = loader
     loader.run()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from catchment.errors import Corrupt, Missing
 from catchment.log.embedded.records import BAD, frame, take
+from catchment.log.port import TopicPartition
 from tests.log.opening import MANY, RAW, open_embedded, payloads_of, segments
 
 
@@ -120,6 +121,77 @@ def test_damage_in_a_sealed_segment_is_an_error_at_its_offset_and_can_be_stepped
         offsets += [record.offset for record in batch.records]
     behind = int(segments(tmp_path)[1].stem)
     assert offsets == [*range(int(sealed.stem)), *range(behind, 20)]
+    log.close()
+
+
+def damaged(tmp_path: Path, at: int) -> Path:
+    """Twenty records of 150 bytes, four or so a segment; byte `at` of the second segment is changed."""
+    write(tmp_path, *[[b"%03d" % number * 50] for number in range(20)], segment_bytes=600)
+    sealed = segments(tmp_path)[1]
+    content = bytearray(sealed.read_bytes())
+    content[at] ^= 4
+    sealed.write_bytes(content)
+    return sealed
+
+
+@pytest.mark.parametrize(
+    ("at", "is_one"), [(158 + 20, True), (158 + 4, True), (158 + 2, False), (158, False)], ids=lambda value: str(value)
+)
+def test_a_consumer_names_the_records_that_damage_has_cost_and_goes_on(tmp_path: Path, at: int, is_one: bool) -> None:
+    """One record where its length can be trusted (payload, checksum), else the rest of its segment."""
+    sealed = damaged(tmp_path, at)
+    first = int(sealed.stem) + 1
+    behind = first + 1 if is_one else int(segments(tmp_path)[2].stem)
+    told = io.StringIO()
+    log = open_embedded(tmp_path, told)
+    lost: list[tuple[TopicPartition, range]] = []
+    consumer = log.open_consumer("group", ["raw"], on_lost=lambda source, offsets, why: lost.append((source, offsets)))
+    found: list[int] = []
+    while batch := consumer.poll(3, MANY, 0):
+        found += [record.offset for record in batch.records]
+    assert lost == [(RAW, range(first, behind))]
+    assert found == [*range(first), *range(behind, 20)]
+    assert f"records_damaged group=group source=raw/0 first={first} next={behind}" in told.getvalue()
+    log.close()
+
+
+def test_damage_before_the_committed_offset_costs_nothing(tmp_path: Path) -> None:
+    sealed = damaged(tmp_path, 20)
+    log = open_embedded(tmp_path)
+    begin = int(sealed.stem) + 2
+    lost: list[range] = []
+    first = log.open_consumer("group", ["raw"])
+    assert first.poll(1, 1, 0) is not None
+    first.commit({RAW: begin})
+    first.close()
+    consumer = log.open_consumer("group", ["raw"], on_lost=lambda source, offsets, why: lost.append(offsets))
+    found: list[int] = []
+    while batch := consumer.poll(100, MANY, 0):
+        found += [record.offset for record in batch.records]
+    assert (lost, found) == ([], list(range(begin, 20)))
+    log.close()
+
+
+def test_damage_in_the_segment_in_use_waits_until_the_next_record_is_known(tmp_path: Path) -> None:
+    write(tmp_path, *[[b"%d" % number * 50] for number in range(5)])
+    log = open_embedded(tmp_path, segment_bytes=4096)
+    writer = log.open_writer(RAW)
+    segment = segments(tmp_path)[0]
+    content = bytearray(segment.read_bytes())
+    content[58] ^= 4  # the length of record 1
+    segment.write_bytes(content)
+    lost: list[range] = []
+    consumer = log.open_consumer("group", ["raw"], on_lost=lambda source, offsets, why: lost.append(offsets))
+    batch = consumer.poll(100, MANY, 0)
+    assert batch is not None
+    assert len(batch.records) == 1
+    with pytest.raises(Corrupt):
+        consumer.poll(100, MANY, 0)
+    writer.append([bytes(5000)])
+    writer.append([b"in the next segment"])
+    batch = consumer.poll(100, MANY, 0)
+    assert batch is not None
+    assert (lost, batch.records[0].payload) == ([range(1, 6)], b"in the next segment")
     log.close()
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 MAX_DETAIL_BYTES = 1024
 
 CODES: dict[str, tuple[str, str]] = {
+    "record_lost": ("read", "the log no longer holds this record"),
     "message_malformed": ("unwrap", "not a Heka message"),
     "uri_missing": ("uri", "missing uri"),
     "uri_invalid": ("uri", "invalid uri"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.decoder.failure import CODES, Failure, cut
 from catchment.log.port import TopicPartition
 
 ERRORS_TABLE = "monitoring.errors"
@@ -37,6 +37,14 @@ SCHEMA = pa.schema(
         pa.field("source_offset", pa.int64()),
     ]
 )
+
+
+def lost_record(offset: int, why: str, found_ns: int) -> Failure:
+    """The failure that stands for a record of which nothing is left but its offset; dated when that was found."""
+    step, message = CODES["record_lost"]
+    return Failure(
+        step, "record_lost", message, cut(f"offset {offset}: {why}"), (), found_ns, b"", None, None, None, b""
+    )
 
 
 class FailureRows:

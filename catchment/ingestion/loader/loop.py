@@ -16,7 +16,7 @@ from catchment.ingestion import streams
 from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.decoder.failure import Failure
 from catchment.ingestion.deduplication import Deduplicator, Sighting
-from catchment.ingestion.loader.failures import ERRORS_TABLE
+from catchment.ingestion.loader.failures import ERRORS_TABLE, lost_record
 from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
 from catchment.ingestion.loader.settings import LoaderSettings
@@ -29,6 +29,8 @@ from catchment.schemas.registry import Registry
 GROUP = "loader"
 IDLE_POLL_S = 30.0
 RETRY_S = 1.0
+LOST_TOGETHER = 10_000
+"""Most lost records named in one commit."""
 
 RECORDS = metrics.counter("loader_records_total", "Raw records decoded, again after a restart included.", "records")
 OUTCOMES = metrics.counter(
@@ -97,7 +99,9 @@ class Loader:
         flight again and again costs a tenth of the loader's time.
         """
         gc.disable()
-        self._consumer = self._log.open_consumer(GROUP, ["raw"], on_assigned=self._assigned, on_revoked=self._revoked)
+        self._consumer = self._log.open_consumer(
+            GROUP, ["raw"], on_assigned=self._assigned, on_revoked=self._revoked, on_lost=self._name_lost
+        )
         try:
             while not self._stopping.is_set():
                 batch = self._consumer.poll(
@@ -206,6 +210,15 @@ class Loader:
         if self._flush_at_s is None:
             self._flush_at_s = self._clock.monotonic_s() + self._settings.flush_s
         self._at("batch_handled")
+
+    def _name_lost(self, source: TopicPartition, offsets: range, why: str) -> None:
+        """A failure for each record that the log has lost: a drop that is named, and counted like any other error."""
+        for first in range(offsets.start, offsets.stop, LOST_TOGETHER):
+            some = range(first, min(first + LOST_TOGETHER, offsets.stop))
+            failures = [(Record(offset, b""), lost_record(offset, why, self._clock.time_ns())) for offset in some]
+            self._hand_out(source, [], failures)
+            self._next[source] = some.stop
+            self.flush()
 
     def _hand_out(
         self,

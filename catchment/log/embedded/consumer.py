@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from catchment.errors import Closed, Fenced, Missing
+from catchment.errors import Closed, Corrupt, Fenced, Missing
 from catchment.events import Events
 from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.group import CHANGES, LOOK_AGAIN_S, Membership
@@ -18,7 +18,7 @@ from catchment.log.embedded.offsets import Offsets
 from catchment.log.embedded.reader import EmbeddedReader
 from catchment.log.embedded.topics import Topics
 from catchment.log.embedded.watch import PLACED, WRITTEN, Watch, now_s
-from catchment.log.port import Assignment, Batch, Bounds, TopicPartition
+from catchment.log.port import Assignment, Batch, Bounds, Lost, Record, TopicPartition
 
 
 class EmbeddedConsumer:
@@ -36,6 +36,7 @@ class EmbeddedConsumer:
         events: Events,
         on_assigned: Assignment | None,
         on_revoked: Assignment | None,
+        on_lost: Lost | None = None,
     ) -> None:
         self._root = root
         self._group = group
@@ -46,6 +47,7 @@ class EmbeddedConsumer:
         self._events = events
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
+        self._on_lost = on_lost
         self._offsets = Offsets(root, group, disk)
         self._readers: dict[TopicPartition, EmbeddedReader] = {}
         self._head_watches: dict[TopicPartition, int] = {}
@@ -162,21 +164,28 @@ class EmbeddedConsumer:
             source = self._turn.pop(0)
             self._turn.append(source)
             reader = self._readers[source]
-            try:
-                records = reader.read(max_records, max_bytes, 0)
-            except Missing:
-                self._skip_gap(source, reader)
-                records = reader.read(max_records, max_bytes, 0)
-            if records:
+            if records := self._read(source, reader, max_records, max_bytes):
                 return Batch(source, records)
         return None
 
-    def _skip_gap(self, source: TopicPartition, reader: EmbeddedReader) -> None:
-        position, kept = reader.position, reader.next_kept()
-        if kept is None:
-            return
-        self._events.error("gap", group=self._group, source=source, first=position, next=kept)
-        reader.seek(kept)
+    def _read(self, source: TopicPartition, reader: EmbeddedReader, max_records: int, max_bytes: int) -> list[Record]:
+        """The next records, behind what is lost."""
+        while True:
+            try:
+                return reader.read(max_records, max_bytes, 0)
+            except Missing as error:
+                if (kept := reader.next_kept()) is None:
+                    raise
+                lost, event, why = range(reader.position, kept), "gap", str(error)
+                reader.seek(kept)
+            except Corrupt as error:
+                behind = reader.skip_damage() if self._on_lost else None
+                if behind is None:
+                    raise
+                lost, event, why = behind, "records_damaged", str(error)
+            self._events.error(event, group=self._group, source=source, first=lost.start, next=lost.stop)
+            if lost and self._on_lost is not None:
+                self._on_lost(source, lost, why)
 
     def _require_owned(self, doing: str, source: TopicPartition) -> EmbeddedReader:
         if source not in self._readers:

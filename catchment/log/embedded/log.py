@@ -20,7 +20,7 @@ from catchment.log.embedded.reader import EmbeddedReader
 from catchment.log.embedded.retention import enforce
 from catchment.log.embedded.topics import Topics
 from catchment.log.embedded.writer import EmbeddedWriter
-from catchment.log.port import Assignment, Bounds, Loop, Retention, TopicPartition
+from catchment.log.port import Assignment, Bounds, Loop, Lost, Retention, TopicPartition
 from catchment.log.settings import LogSettings, retention_of
 
 Part = TypeVar("Part", EmbeddedWriter, EmbeddedReader, EmbeddedConsumer)
@@ -75,6 +75,7 @@ class EmbeddedLog:
         topics: Sequence[str],
         on_assigned: Assignment | None = None,
         on_revoked: Assignment | None = None,
+        on_lost: Lost | None = None,
     ) -> EmbeddedConsumer:
         for topic in topics:
             checked_name("topic", topic)
@@ -90,6 +91,7 @@ class EmbeddedLog:
                 self._events,
                 on_assigned,
                 on_revoked,
+                on_lost,
             )
         )
 

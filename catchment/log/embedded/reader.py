@@ -17,7 +17,7 @@ from catchment import metrics
 from catchment.errors import Closed, Corrupt, Missing
 from catchment.log.embedded.head import Head, read_head
 from catchment.log.embedded.layout import PartitionFiles
-from catchment.log.embedded.records import BAD, CHUNK_BYTES, take
+from catchment.log.embedded.records import BAD, CHUNK_BYTES, HEADER_BYTES, claimed_bytes, take
 from catchment.log.embedded.watch import WRITTEN, Watch, now_s
 from catchment.log.port import Record
 
@@ -81,6 +81,30 @@ class EmbeddedReader:
         """The first offset after the position at which a segment begins: where to go on after Missing."""
         return next((base for base in self._files.bases() if base > self._offset), None)
 
+    def skip_damage(self) -> range | None:
+        """After Corrupt: go on behind the damage, and return the offsets from the position on that are lost with it
+        (none when the damage is before the position).
+
+        One record is lost when a good one, or the end, stands where its length says; else the rest of the segment.
+        None when the segment is in use and its next record cannot be found: it can be once the segment is sealed.
+        """
+        damaged, begin = self._next, self._buffer_begin + self._at
+        self._find_limit()
+        later = next((base for base in self._files.bases() if base > self._base), None)
+        end_offset = later if self._is_sealed else self._head().end
+        behind = self._behind(begin)
+        if behind is not None and (behind < self._limit or damaged + 1 == end_offset):
+            stop = damaged + 1
+            self._buffer, self._buffer_begin, self._at, self._next = b"", behind, 0, stop
+        elif self._is_sealed and later is not None:
+            stop = later
+            self._leave_segment()
+        else:
+            return None
+        lost = range(min(max(damaged, self._offset), stop), stop)
+        self._offset = max(self._offset, stop)
+        return lost
+
     def close(self) -> None:
         if self.is_closed:
             return
@@ -131,6 +155,15 @@ class EmbeddedReader:
             raise self._corrupt(f"{len(buffer)} bytes where {available} are durable")
         self._buffer, self._buffer_begin, self._at = buffer, begin, 0
         return True
+
+    def _behind(self, begin: int) -> int | None:
+        """Where the damaged record at byte `begin` ends, if a good one or the end of what is durable stands there."""
+        assert self._segment is not None
+        end = begin + claimed_bytes(os.pread(self._segment, HEADER_BYTES, begin))
+        if end >= self._limit:
+            return end if end == self._limit else None
+        following = os.pread(self._segment, claimed_bytes(os.pread(self._segment, HEADER_BYTES, end)), end)
+        return end if take(following, 0, 1, _ANY_BYTES)[0] else None
 
     def _find_limit(self) -> None:
         """How far this segment may be read: as the head says, or to its end once a later one is in use."""

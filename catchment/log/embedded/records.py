@@ -80,6 +80,14 @@ def take(buffer: bytes, at: int, max_records: int, max_bytes: int) -> tuple[list
     return payloads, at, 0
 
 
+def claimed_bytes(header: bytes) -> int:
+    """What a record says that it takes, header included; at most what one may, and the header at least."""
+    if len(header) < HEADER_BYTES:
+        return HEADER_BYTES
+    length: int = _WORD.unpack_from(header)[0] & LENGTH
+    return HEADER_BYTES + min(length, MAX_PAYLOAD_BYTES)
+
+
 class Whole(NamedTuple):
     """A good part of a segment: the records in it, and the byte behind the last whole batch."""
 
