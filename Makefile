@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(shell grep -l '^if __name__ ==' benchmarks/*.py 2>/dev/null))
 
-.PHONY: help setup system demo check test test-firefox bench docs lock clean
+.PHONY: help setup system demo check test test-firefox torture bench docs lock clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: system check  ## Everything: check, all tests on two processes, then the F
 
 test-firefox: system  ## The acceptance test alone: a real Firefox sends pings, SQL returns them
 	$(BIN)/python -m pytest -m firefox
+
+torture: setup  ## 200,000 pings under 100 faults; nothing acknowledged may be lost or doubled
+	$(BIN)/catchment torture --pings 200000 --faults 100 --seed 1
 
 bench: system  ## All benchmarks, one after the other
 	@set -e; for name in $(BENCHMARKS); do echo "== bench-$$name"; $(BIN)/python -m benchmarks.$$name; done

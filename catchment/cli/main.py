@@ -26,6 +26,7 @@ COMMANDS = {
     "tail": "catchment.cli.tail:tail",
     "errors": "catchment.cli.errors:errors",
     "receipt": "catchment.cli.receipt:receipt",
+    "torture": "catchment.cli.torture:torture",
     "sql": "catchment.cli.sql:sql",
     "tables": "catchment.cli.sql:tables",
     "describe": "catchment.cli.sql:describe",

@@ -35,7 +35,7 @@ FLOORS = (
     },
     {"log", "schemas", "lake", "query"},
     {"ingestion", "producers"},
-    {"observation", "services", "platform", "supervisor", "web", "cli", "__main__"},
+    {"observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
 )
 """Words, shared ground, stages, assembly: the folders and modules directly in `catchment/` ("" is its own file)."""
 
