@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from catchment import message
-from catchment.errors import Busy, CatchmentError
+from catchment.errors import CatchmentError
 from catchment.log.port import Log, TopicPartition, Writer
 
 OUTPUT_TOPICS = ("decoded", "errors", "duplicates")
@@ -23,48 +23,63 @@ Stamped = tuple[int, bytes]
 
 
 class TopicOutput:
-    """Appends to one output partition, behind what an earlier owner already wrote there."""
+    """Appends to one output partition, behind what an earlier owner already wrote there.
+
+    One batch is written at a time, and what is put meanwhile is the next one. Nothing follows a batch that was refused:
+    the topic would have a hole that its last message hides.
+    """
 
     def __init__(self, log: Log, target: TopicPartition) -> None:
         self._writer: Writer = log.open_writer(target)
         self._next_source = next_source_offset(log, target)
         self._lock = threading.Condition()
-        self._waiting = 0
+        self._gathered: list[bytes] = []
+        self._is_writing = False
         self._error: CatchmentError | None = None
 
     def put(self, items: Sequence[Stamped]) -> None:
-        """Queue the messages whose raw record is new to this topic; they are durable after `wait`."""
+        """Queue the messages whose raw record is new to this topic; they are durable after `wait`. Raises what the log
+        refused something before with."""
         fresh = [encoded for offset, encoded in items if offset >= self._next_source]
         if not fresh:
             return
         self._next_source = items[-1][0] + 1
         with self._lock:
-            self._waiting += 1
-        try:
-            self._writer.submit(fresh, self._answered)
-        except Busy:
-            self._wait_for(1)  # all but this one: the queue is empty then, so it has a place
-            self._writer.submit(fresh, self._answered)
+            self._refuse()
+            self._gathered += fresh
+            if self._is_writing:
+                return
+            batch, self._gathered, self._is_writing = self._gathered, [], True
+        self._submit(batch)
 
     def wait(self) -> None:
         """Return when everything put is durable. Raises what the log refused with."""
-        self._wait_for(0)
+        with self._lock:
+            self._lock.wait_for(lambda: not self._is_writing)
+            self._refuse()
 
     def close(self) -> None:
         self._writer.close()
 
-    def _wait_for(self, waiting: int) -> None:
-        with self._lock:
-            self._lock.wait_for(lambda: self._waiting == waiting)
-            if self._error is not None:
-                raise self._error
+    def _refuse(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _submit(self, batch: list[bytes]) -> None:
+        try:
+            self._writer.submit(batch, self._answered)
+        except CatchmentError as error:
+            self._answered(error)
 
     def _answered(self, outcome: range | CatchmentError) -> None:
         with self._lock:
-            self._waiting -= 1
+            batch, self._gathered = self._gathered, []
             if isinstance(outcome, CatchmentError):
-                self._error = outcome
+                self._error, batch = outcome, []
+            self._is_writing = bool(batch)
             self._lock.notify_all()
+        if batch:
+            self._submit(batch)
 
 
 class PartitionOutputs:
