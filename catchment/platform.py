@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from catchment import config as configuration
 from catchment.clock import Clock, SystemClock
 from catchment.config import Config, option
+from catchment.database.settings import DatabaseSettings
 from catchment.events import Events
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
@@ -32,6 +33,7 @@ from catchment.web.settings import ConsoleSettings
 if TYPE_CHECKING:
     from catchment.ingestion.inspection.failures import Failures
     from catchment.ingestion.inspection.receipts import Receipts
+    from catchment.database.database import Database
     from catchment.lake.tables import Lake
     from catchment.query.port import QueryEngine
     from catchment.schemas.registry import Registry
@@ -57,6 +59,7 @@ SECTIONS: dict[str, type] = {
     "objects": ObjectsSettings,
     "catalog": CatalogSettings,
     "lake": LakeSettings,
+    "database": DatabaseSettings,
     "schemas": SchemaSettings,
     "edge": EdgeSettings,
     "geo": GeoSettings,
@@ -100,6 +103,9 @@ class Platform:
 
     def engine(self) -> QueryEngine:
         return self._engine
+
+    def database(self) -> Database:
+        return self._database
 
     def registry(self) -> Registry:
         return self._registry
@@ -145,6 +151,13 @@ class Platform:
             self.clock,
             self.events("lake"),
         )
+
+    @cached_property
+    def _database(self) -> Database:
+        from catchment.database.database import open_database
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        return open_database(self.config.section(DatabaseSettings), self.home)
 
     @cached_property
     def _engine(self) -> QueryEngine:

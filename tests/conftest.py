@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parent.parent
 MAY_NOT_SKIP = os.environ.get("CATCHMENT_REQUIRE") == "all"
 ENDS_WITHIN_S = 5.0
+STAYS = ("resource_tracker", "catchment-postgres-", "postgres: ")
 
 settings.register_profile("desk", deadline=None)
 settings.register_profile(
@@ -94,9 +95,9 @@ def no_process_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _children() -> set[psutil.Process]:
-    """Descendants of this process, but for the tracker that multiprocessing keeps as long as its parent."""
+    """Descendants of this process, but for those that stay as long as it: multiprocessing's tracker, the database."""
     found = psutil.Process().children(recursive=True)
-    return {child for child in found if "resource_tracker" not in " ".join(_command(child))}
+    return {child for child in found if not any(word in " ".join(_command(child)) for word in STAYS)}
 
 
 def _command(child: psutil.Process) -> list[str]:

@@ -33,7 +33,7 @@ FLOORS = (
         "service",
         "units",
     },
-    {"log", "schemas", "lake", "query"},
+    {"log", "schemas", "lake", "query", "database"},
     {"ingestion", "producers"},
     {"observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
 )
@@ -48,6 +48,7 @@ HEAVY = (
     "pyiceberg",
     "sqlglot",
     "sqlalchemy",
+    "alembic",
     "starlette",
     "uvicorn",
     "jsonschema_rs",
