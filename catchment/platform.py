@@ -20,6 +20,7 @@ from catchment.events import Events
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import CatalogSettings, LakeSettings, ObjectsSettings
 from catchment.log.port import Log
@@ -66,6 +67,7 @@ SECTIONS: dict[str, type] = {
     "decoder": DecoderSettings,
     "deduplication": DeduplicationSettings,
     "loader": LoaderSettings,
+    "ledger": LedgerSettings,
     "sql": SqlSettings,
     "console": ConsoleSettings,
     "simulate": SimulateSettings,

@@ -13,6 +13,7 @@ from catchment.events import Events
 from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import LakeSettings
 from catchment.platform import Platform
@@ -29,7 +30,7 @@ def specs(platform: Platform) -> list[ServiceSpec]:
         raise BadConfig("[edge] port is 0 with several workers, which share one port; name a port")
     names = [("edge", number) for number in range(edge.workers)]
     names += [("loader", number) for number in range(loader.processes)]
-    names += [("console", 0)]
+    names += [("ledger", 0), ("console", 0)]
     return [
         ServiceSpec(f"{kind}-{number}", (*platform.command, "run", kind, "--number", str(number)), stop_within_s=60.0)
         for kind, number in names
@@ -51,6 +52,7 @@ def run(platform: Platform, kind: str, number: int) -> None:
     runners: Mapping[str, Callable[[Platform, int, Events], None]] = {
         "edge": _run_edge,
         "loader": _run_loader,
+        "ledger": _run_ledger,
         "console": _run_console,
     }
     runners[kind](platform, number, platform.events(f"{kind}-{number}"))
@@ -100,6 +102,21 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
             loader.run()
     deduplicator.close()
     geo.close()
+
+
+def _run_ledger(platform: Platform, number: int, events: Events) -> None:
+    from catchment.ingestion.ledger.loop import Ledger
+
+    settings = platform.config.section(LedgerSettings)
+    log, lake, database = platform.log(), platform.lake(), platform.database()
+    ledger = Ledger(settings, log, lake, database, platform.clock, events)
+    runtime.on_stop_signal(ledger.stop)
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"balance": ledger.check}) as admin:
+        announcement = _run_file(platform, "ledger", number, "", admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            announce(0)
+            ledger.run()
+    database.close()
 
 
 def _run_console(platform: Platform, number: int, events: Events) -> None:

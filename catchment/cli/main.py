@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "catchment.cli.demo:demo",
     "status": "catchment.cli.status:status",
     "config": "catchment.cli.config:config",
+    "ledger": "catchment.cli.ledger:ledger",
     "simulate": "catchment.cli.simulate:simulate",
     "tail": "catchment.cli.tail:tail",
     "errors": "catchment.cli.errors:errors",

@@ -37,7 +37,7 @@ def up(platform: Platform, quiet: bool) -> None:
 
 
 @click.command()
-@click.argument("service", type=click.Choice(["edge", "loader", "console"]))
+@click.argument("service", type=click.Choice(["edge", "loader", "ledger", "console"]))
 @click.option("--number", type=click.IntRange(min=0), default=0, help="Which edge worker or loader this is, from 0.")
 @click.pass_obj
 def run(platform: Platform, service: str, number: int) -> None:

@@ -54,11 +54,11 @@ ledger_details = Table(
     "ledger_details",
     METADATA,
     *_slot(),
-    Column("count", String, primary_key=True),
+    Column("kind", String, primary_key=True),
     Column("detail", String, primary_key=True),
     Column("records", BigInteger, nullable=False),
 )
-by_detail = Index("ledger_details_by_detail", ledger_details.c.count, ledger_details.c.detail)
+by_detail = Index("ledger_details_by_detail", ledger_details.c.kind, ledger_details.c.detail)
 
 ledger_positions = Table(
     "ledger_positions",

@@ -30,11 +30,11 @@ def upgrade() -> None:
     op.create_table(
         "ledger_details",
         *_slot(),
-        sa.Column("count", sa.String, primary_key=True),
+        sa.Column("kind", sa.String, primary_key=True),
         sa.Column("detail", sa.String, primary_key=True),
         sa.Column("records", sa.BigInteger, nullable=False),
     )
-    op.create_index("ledger_details_by_detail", "ledger_details", ["count", "detail"])
+    op.create_index("ledger_details_by_detail", "ledger_details", ["kind", "detail"])
     op.create_table(
         "ledger_positions",
         sa.Column("source", sa.String, primary_key=True),

@@ -1,0 +1,45 @@
+"""A home that is loaded, and the databases that the ledger's tests run over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from catchment.database.database import Database, open_database
+from catchment.database.settings import DatabaseSettings
+from tests.loader import scene as loading
+from tests.postgres import postgres_server, postgres_url  # noqa: F401  fixtures
+
+RECORDS = 80
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest) -> DatabaseSettings:
+    if request.param == "sqlite":
+        return DatabaseSettings()
+    return DatabaseSettings(url=request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def database(settings: DatabaseSettings, tmp_path: Path) -> Iterator[Database]:
+    found = open_database(settings, tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def expected(tmp_path: Path) -> loading.Expected:
+    """What must come of the records of `home`."""
+    log, _ = loading.open_parts(tmp_path)
+    wanted = loading.fill(tmp_path, log, RECORDS)
+    log.close()
+    return wanted
+
+
+@pytest.fixture
+def home(tmp_path: Path, expected: loading.Expected) -> Path:
+    """A home whose records the loader has loaded."""
+    loading.run_loader(tmp_path, None, flush_bytes=4096)
+    return tmp_path
