@@ -21,6 +21,7 @@ from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import CatalogSettings, LakeSettings, ObjectsSettings
 from catchment.log.port import Log
@@ -66,6 +67,7 @@ SECTIONS: dict[str, type] = {
     "geo": GeoSettings,
     "decoder": DecoderSettings,
     "deduplication": DeduplicationSettings,
+    "limits": LimitSettings,
     "loader": LoaderSettings,
     "ledger": LedgerSettings,
     "sql": SqlSettings,

@@ -14,6 +14,7 @@ from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import LakeSettings
 from catchment.platform import Platform
@@ -73,6 +74,7 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     from catchment.ingestion.decoder.chain import Decoder
     from catchment.ingestion.decoder.geo import Geo
     from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator
+    from catchment.ingestion.limits.limiter import Limiter
     from catchment.ingestion.loader.loop import Loader
     from catchment.ingestion.loader.upkeep import Upkeep
     from catchment.lake.gatherer import HAS_COMPILED
@@ -83,19 +85,21 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     settings = config.section(LoaderSettings)
     geo = Geo(platform.geo_settings(), clock, events)
     deduplicator = Deduplicator(platform.home / DIRECTORY, config.section(DeduplicationSettings), clock, events)
+    limiter = Limiter(config.section(LimitSettings), platform.home / "limits", clock, events)
     log, lake, registry = platform.log(), platform.lake(), platform.registry()
     for problem in registry.check():
         events.warning("schema_refused", problem=problem)
     decoder = Decoder(registry, geo, config.section(DecoderSettings))
     upkeep = Upkeep(settings.upkeep_s, log, lake, config.section(LakeSettings), clock, events) if number == 0 else None
-    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, upkeep=upkeep)
+    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, upkeep=upkeep, limiter=limiter)
     runtime.on_stop_signal(loader.stop)
     gc.freeze()
 
     def waits() -> list[Finding]:
         return [Finding("loader_waits", WARNING, loader.last_error)] if loader.last_error else []
 
-    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"flush": waits}) as admin:
+    checks = {"flush": waits, "limits": limiter.check}
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), checks) as admin:
         announcement = _run_file(platform, "loader", number, "", admin.port)
         with runtime.announcing(platform.home, announcement, events) as announce:
             announce(0)

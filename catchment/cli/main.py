@@ -23,6 +23,7 @@ COMMANDS = {
     "status": "catchment.cli.status:status",
     "config": "catchment.cli.config:config",
     "ledger": "catchment.cli.ledger:ledger",
+    "limits": "catchment.cli.limits:limits",
     "simulate": "catchment.cli.simulate:simulate",
     "tail": "catchment.cli.tail:tail",
     "errors": "catchment.cli.errors:errors",

@@ -11,7 +11,7 @@ from catchment.config import option
 from catchment.log.port import MAX_PAYLOAD_BYTES, Retention
 
 _DAY_S = 86_400.0
-_STREAMS = ("decoded", "errors", "duplicates")
+_STREAMS = ("decoded", "errors", "duplicates", "deferred")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,10 @@ class LogSettings:
         20 * 1024**3, "Submissions beyond this size go once the loader is behind them.", unit="bytes", minimum=0
     )
     stream_max_age_s: float = option(
-        2 * _DAY_S, "Decoded, error and duplicate records older than this go.", unit="seconds", minimum=60
+        2 * _DAY_S, "Decoded, error, duplicate and deferred records older than this go.", unit="seconds", minimum=60
     )
     stream_max_bytes: int = option(
-        1024**3, "Decoded, error and duplicate records beyond this size, each, go.", unit="bytes", minimum=0
+        1024**3, "Decoded, error, duplicate and deferred records beyond this size, each, go.", unit="bytes", minimum=0
     )
 
 

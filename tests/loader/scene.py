@@ -24,6 +24,8 @@ from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.decoder.geo import Geo
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator
+from catchment.ingestion.limits.limiter import Limiter
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.loop import GROUP, Loader
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS
 from catchment.ingestion.loader.settings import LoaderSettings
@@ -156,7 +158,12 @@ class CrashPoints:
 
 
 def run_loader(
-    home: Path, die_at: int | None, journal: Path | None = None, flush_bytes: int = 1024, flush_s: float = 60.0
+    home: Path,
+    die_at: int | None,
+    journal: Path | None = None,
+    flush_bytes: int = 1024,
+    flush_s: float = 60.0,
+    limits: LimitSettings | None = None,
 ) -> None:
     """Load everything; what a child process does. Writes the points passed to `journal`."""
     log, lake = open_parts(home)
@@ -166,7 +173,8 @@ def run_loader(
     decoder = Decoder(registry, Geo(GeoSettings(), clock, events), DecoderSettings())
     points = CrashPoints(log, die_at)
     settings = LoaderSettings(flush_s=flush_s, flush_bytes=flush_bytes, batch_records=4)
-    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, at=points)
+    limiter = Limiter(limits or LimitSettings(), home / "limits", clock, events)
+    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, limiter=limiter, at=points)
     points.loader = loader
     loader.run()
     deduplicator.close()

@@ -16,6 +16,9 @@ from catchment.ingestion import streams
 from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.decoder.failure import Failure
 from catchment.ingestion.deduplication import Deduplicator, Sighting
+from catchment.ingestion.limits.limiter import Limiter
+from catchment.ingestion.limits.rows import Deferral, encode_deferral
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.failures import ERRORS_TABLE, lost_record
 from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
@@ -35,7 +38,7 @@ LOST_TOGETHER = 10_000
 RECORDS = metrics.counter("loader_records_total", "Raw records decoded, again after a restart included.", "records")
 OUTCOMES = metrics.counter(
     "loader_outcomes_total",
-    "What became of records: document, error or duplicate.",
+    "What became of records: document, error, duplicate or deferred.",
     "records",
     ("namespace", "doctype", "outcome"),
 )
@@ -67,6 +70,7 @@ class Loader:
         events: Events,
         *,
         upkeep: Upkeep | None = None,
+        limiter: Limiter | None = None,
         at: Callable[[str], None] = lambda point: None,
     ) -> None:
         self._settings = settings
@@ -74,6 +78,7 @@ class Loader:
         self._lake = lake
         self._decoder = decoder
         self._deduplicator = deduplicator
+        self._limiter = limiter or Limiter(LimitSettings(), None, clock, events)
         self._clock = clock
         self._events = events
         self._upkeep = upkeep
@@ -157,6 +162,8 @@ class Loader:
         """
         self._flush_began_s = self._clock.monotonic_s()
         self._at("flush_started")
+        self._keep_decisions()
+        self._at("decisions_durable")
         for outputs in self._outputs.values():
             outputs.wait()
         self._at("outputs_durable")
@@ -187,6 +194,7 @@ class Loader:
             assert self._consumer is not None
             self._consumer.commit(moved)
             self._committed.update(moved)
+            self._limiter.committed(moved)
         gc.collect()
         BUFFERED.set(self._buffers.size_bytes)
         FLUSHES.observe(self._clock.monotonic_s() - self._flush_began_s)
@@ -194,16 +202,20 @@ class Loader:
 
     def _handle(self, batch: Batch) -> None:
         source, records = batch
-        outcomes = self._decoder.decode_batch(records, source)
+        admitted, deferred = self._limiter.part(source, records)
+        outcomes = self._decoder.decode_batch(admitted, source)
         documents = [
             (record, outcome)
-            for record, outcome in zip(records, outcomes, strict=True)
+            for record, outcome in zip(admitted, outcomes, strict=True)
             if isinstance(outcome, Document)
         ]
         failures = [
-            (record, outcome) for record, outcome in zip(records, outcomes, strict=True) if isinstance(outcome, Failure)
+            (record, outcome)
+            for record, outcome in zip(admitted, outcomes, strict=True)
+            if isinstance(outcome, Failure)
         ]
         self._hand_out(source, documents, failures)
+        self._defer(source, deferred)
         self._next[source] = records[-1].offset + 1
         RECORDS.inc(len(records))
         BUFFERED.set(self._buffers.size_bytes)
@@ -247,10 +259,25 @@ class Loader:
             self._buffers.add_failure(failure, source, record.offset)
             counts[failure.namespace or "", failure.doctype or "", "error"] += 1
         outputs = self._outputs[source]
-        for topic, items in zip(OUTPUT_TOPICS, (decoded, errors, duplicates), strict=True):
+        for topic, items in (("decoded", decoded), ("errors", errors), ("duplicates", duplicates)):
             outputs.put(topic, items)
         for labels, count in counts.items():
             OUTCOMES.labels(*labels).inc(count)
+
+    def _defer(self, source: TopicPartition, deferred: Sequence[Deferral]) -> None:
+        for deferral in deferred:
+            self._buffers.add_deferral(deferral, source)
+            OUTCOMES.labels(deferral.namespace, deferral.doctype, "deferred").inc()
+        encoded = [(deferral.offset, encode_deferral(deferral, source)) for deferral in deferred]
+        self._outputs[source].put("deferred", encoded)
+
+    def _keep_decisions(self) -> None:
+        """Make what was deferred, and what was not, durable: a table may hold one or the other after this."""
+        while True:
+            try:
+                return self._limiter.keep()
+            except Transient as error:
+                self._wait(error)
 
     def _assigned(self, partitions: Sequence[TopicPartition]) -> None:
         self._lake.ensure(ERRORS_TABLE, ERRORS_SCHEMA)  # so that it can be asked before the first error
@@ -259,6 +286,7 @@ class Loader:
             self._log.create(topic, count)
         for source in partitions:
             self._outputs[source] = PartitionOutputs(self._log, source.partition)
+            self._limiter.assigned(source, self._log.committed(GROUP, source) or 0)
             self._events.info("partition_assigned", source=source)
         self._at("partitions_assigned")
 
@@ -268,6 +296,7 @@ class Loader:
             self.flush()
         for source in partitions:
             self._outputs.pop(source).close()
+            self._limiter.revoked(source)
             self._next.pop(source, None)
             self._committed.pop(source, None)
             self._events.info("partition_revoked", source=source)

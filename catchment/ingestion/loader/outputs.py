@@ -1,4 +1,4 @@
-"""What a loader writes to the topics `decoded`, `errors` and `duplicates`.
+"""What a loader writes to the topics `decoded`, `errors`, `duplicates` and `deferred`.
 
 Partition *p* of each belongs to the loader that owns `raw/p`. Every message carries the offset of its raw record, and
 they come in its order; so after a crash the last message of each topic tells where to go on, and nothing is written
@@ -15,7 +15,7 @@ from catchment import message
 from catchment.errors import CatchmentError
 from catchment.log.port import Log, TopicPartition, Writer
 
-OUTPUT_TOPICS = ("decoded", "errors", "duplicates")
+OUTPUT_TOPICS = ("decoded", "errors", "duplicates", "deferred")
 SOURCE_OFFSET = "sourceOffset"
 
 Stamped = tuple[int, bytes]
@@ -83,7 +83,7 @@ class TopicOutput:
 
 
 class PartitionOutputs:
-    """The three outputs of one raw partition."""
+    """The outputs of one raw partition."""
 
     def __init__(self, log: Log, partition: int) -> None:
         self._outputs = {topic: TopicOutput(log, TopicPartition(topic, partition)) for topic in OUTPUT_TOPICS}

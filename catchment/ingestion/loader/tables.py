@@ -17,6 +17,7 @@ from catchment.document import Document
 from catchment.errors import Missing, Transient
 from catchment.events import Events
 from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.limits.rows import DEFERRED_TABLE, Deferral, DeferralRows
 from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
 from catchment.lake.columns import Columns, fitted
 from catchment.lake.commit import Span
@@ -86,6 +87,13 @@ class Buffers:
             columns = buffer.columns
             assert isinstance(columns, FailureRows)
             columns.append(failure, source, offset)
+
+    def add_deferral(self, deferral: Deferral, source: TopicPartition) -> None:
+        buffer = self._by_table.get(DEFERRED_TABLE) or self._buffer(DEFERRED_TABLE, DeferralRows)
+        if buffer.takes(source, deferral.offset):
+            columns = buffer.columns
+            assert isinstance(columns, DeferralRows)
+            columns.append(deferral, source)
 
     @property
     def size_bytes(self) -> int:
