@@ -128,6 +128,9 @@ class Platform:
         failures, registry = self.failures(), self.registry()
         return open_receipts(self.home, self.log(), failures, self.engine(), registry, window, self.clock)
 
+    def ledger_settings(self) -> LedgerSettings:
+        return self.config.section(LedgerSettings)
+
     def geo_settings(self) -> GeoSettings:
         """The settings of the look-up; without a database of one's own, the one that `make setup` installed."""
         settings = self.config.section(GeoSettings)

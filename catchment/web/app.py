@@ -22,6 +22,7 @@ from catchment.ingestion.inspection.failures import Failures
 from catchment.web.errorpages import ErrorPages
 from catchment.web.ground import Platform
 from catchment.web.guard import Guard
+from catchment.web.ledgerpages import Books, LedgerPages
 from catchment.web.overview import OverviewPages
 from catchment.web.receiptpages import ReceiptPages
 from catchment.web.rendering import STATIC, Renderer
@@ -65,7 +66,9 @@ class Console:
         length, period_s = settings.tail_rows, settings.sample_s / 2
         pings = Tail(log, "decoded", read_ping, length, period_s, clock, events)
         errors = Tail(log, "errors", read_refused, length, period_s, clock, events)
-        overview = OverviewPages(settings, clock, self._renderer, self._sampler, pings, errors, self._queries)
+        books = Books(guarded(platform.database), log, clock, platform.ledger_settings(), settings.sample_s)
+        ledger = LedgerPages(self._renderer, books)
+        overview = OverviewPages(settings, clock, self._renderer, self._sampler, pings, errors, books, self._queries)
         self._hub = Hub(log, events)
         tail = TailPages(settings, clock, self._renderer, log, self._hub)
         registry = guarded(platform.registry)
@@ -83,6 +86,7 @@ class Console:
                 Route("/errors", self._errors.page),
                 Route("/errors/{name:path}", self._errors.one),
                 Route("/api/receipts/{document_id}", self._receipts.answer),
+                Route("/ledger", ledger.page),
                 Route("/sql", sql.page),
                 Route("/sql/result", sql.result),
                 Route("/sql/result.csv", sql.download),

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from catchment.clock import Clock
+from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.log.port import Log
 from catchment.query.port import QueryEngine
 
 if TYPE_CHECKING:
+    from catchment.database.database import Database
     from catchment.ingestion.inspection.receipts import Receipts
     from catchment.lake.tables import Lake
     from catchment.schemas.registry import Registry
@@ -34,3 +36,7 @@ class Platform(Protocol):
     def registry(self) -> Registry: ...
 
     def receipts(self) -> Receipts: ...
+
+    def database(self) -> Database: ...
+
+    def ledger_settings(self) -> LedgerSettings: ...

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from catchment.clock import Clock
 from catchment.observation import Snapshot
 from catchment.web.flow import flow
+from catchment.web.ledgerpages import Books
 from catchment.web.rendering import Renderer
 from catchment.web.running import MAX_SQL_CHARS, Queries
 from catchment.web.sampling import Sampler
@@ -32,6 +33,7 @@ class OverviewPages:
         sampler: Sampler,
         pings: Tail[Ping],
         errors: Tail[Refused],
+        books: Books,
         queries: Queries,
     ) -> None:
         self._settings = settings
@@ -40,6 +42,7 @@ class OverviewPages:
         self._sampler = sampler
         self._pings = pings
         self._errors = errors
+        self._books = books
         self._queries = queries
         self._kept: tuple[int, str] = (-1, "")
         self._rendering = asyncio.Lock()
@@ -68,11 +71,13 @@ class OverviewPages:
         loop = asyncio.get_running_loop()
         pings = await loop.run_in_executor(None, self._pings.rows)
         errors = await loop.run_in_executor(None, self._errors.rows)
+        strip = await loop.run_in_executor(None, self._books.strip)
         picture = self._sampler.picture
         return {
             "flow": flow(picture, self._queries.counts),
             "pings": pings,
             "errors": errors,
+            "strip": strip,
             "now_ns": self._clock.time_ns(),
             "curl": curl(picture.snapshot),
         }

@@ -21,6 +21,8 @@ import pyarrow as pa
 
 from catchment import service
 from catchment.clock import Clock, SystemClock
+from catchment.database.database import Database, open_database
+from catchment.database.settings import DatabaseSettings
 from catchment.document import Document
 from catchment.events import Events
 from catchment.health import Check, Finding
@@ -30,6 +32,7 @@ from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.inspection.failures import Failures
 from catchment.ingestion.inspection.open import open_receipts
 from catchment.ingestion.inspection.receipts import Receipts
+from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.lake.commit import Span
 from catchment.lake.open import open_lake
 from catchment.lake.settings import CatalogSettings, ObjectsSettings
@@ -84,6 +87,16 @@ class Ground:
         failures = Failures(self.log(), self.engine, self.lake)
         window = DeduplicationSettings()
         return open_receipts(self.home, self.log(), failures, self.engine(), self.registry(), window, self.clock)
+
+    def database(self) -> Database:
+        return self._database
+
+    def ledger_settings(self) -> LedgerSettings:
+        return LedgerSettings()
+
+    @cached_property
+    def _database(self) -> Database:
+        return open_database(DatabaseSettings(), self.home)
 
     @cached_property
     def _log(self) -> Log:
