@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from catchment.database.database import Database
 from catchment.database.tables import ledger_gaps
+from catchment.ingestion.decoder.failure import Failure
 from catchment.ingestion.ledger.balance import Query, details, summed
+from catchment.ingestion.loader.failures import FailureRows
 from catchment.log.port import TopicPartition
 from tests.ledger import scene
 from tests.ledger.conftest import RECORDS
@@ -136,30 +140,80 @@ def test_only_what_the_archiver_is_behind_is_archived(home: Path, database: Data
     log.close()
 
 
-def test_records_that_damage_took_are_a_named_gap(home: Path, database: Database) -> None:
-    """The middle segment of three is moved away, as docs/log.md tells, before the ledger has seen it."""
-    log, _ = loading.open_parts(home)
-    clock = scene.clock_after()
-    segments = sorted((home / "log" / "raw" / "0").glob("*.log"))
-    assert len(segments) == 1
-    log.close()
-    scene.count_all(home, database, clock)
-    small_segments = loading.LogSettings(min_free_bytes=0, segment_bytes=4096)
-    small = loading.open_log(small_segments, home, clock, loading.Events("test"))
-    writer = small.open_writer(TopicPartition("raw", 0))
-    for number in range(40, 80):
-        writer.append([loading.raw_record(f"/submit/shop/order/1/{number:036}", b"x" * 500, number)])
+def lose(home: Path, after: int) -> tuple[int, int]:
+    """Write `after` more raw records and move one of their segments away, as docs/log.md tells; the offsets lost."""
+    settings = loading.LogSettings(min_free_bytes=0, segment_bytes=4096)
+    log = loading.open_log(settings, home, loading.SystemClock(), loading.Events("test"))
+    writer = log.open_writer(TopicPartition("raw", 0))
+    for number in range(after):
+        path = f"/submit/shop/order/1/{uuid.UUID(int=number + (9 << 64))}"
+        writer.append([loading.raw_record(path, b'{"item": "%s"}' % (b"x" * 500), number)])
     writer.close()
-    small.close()
-    lost = sorted((home / "log" / "raw" / "0").glob("*.log"))[2]
-    later = sorted((home / "log" / "raw" / "0").glob("*.log"))[3]
+    log.close()
+    lost, later = sorted((home / "log" / "raw" / "0").glob("*.log"))[2:4]
     lost.rename(home / "moved-away")
-    missing = int(later.stem) - int(lost.stem)
+    return int(lost.stem), int(later.stem)
+
+
+def name_lost(home: Path, first: int, next_: int) -> None:
+    """Errors that name the lost records, as the loader writes them."""
+    _, lake = loading.open_parts(home)
+    rows = FailureRows()
+    for offset in range(first, next_):
+        failure = Failure("read", "record_lost", "", "", (), loading.START_NS, b"", None, None, None, b"")
+        rows.append(failure, TopicPartition("raw", 0), offset)
+    lake.commit("monitoring.errors", rows.take(), {})
+
+
+def test_records_that_nobody_can_read_are_accepted_and_dropped_by_name(home: Path, database: Database) -> None:
+    clock = scene.clock_after()
     scene.count_all(home, database, clock)
+    first, next_ = lose(home, 40)
+    loading.run_loader(home, None)
+    name_lost(home, first, next_)
+    scene.count_all(home, database, clock)
+    clock.advance(scene.LATER_S)
+    with database.read() as connection:
+        gaps = connection.execute(sa.select(ledger_gaps).order_by(ledger_gaps.c.source)).all()
+    assert [gap[:4] for gap in gaps] == [
+        ("lost raw/0", first, next_, "record_lost"),
+        ("raw/0", first, next_, "damaged"),
+    ]
+    found = scene.totals(scene.read(home, database, clock))
+    assert (found["accepted"], found["dropped"], found["balance"]) == (RECORDS + 40, next_ - first, 0)
+    assert {row["detail"] for row in details(database, scene.EVER) if row["kind"] == "dropped"} == {"record_lost"}
+
+
+def test_records_that_only_the_loader_missed_are_not_taken_for_an_imbalance(
+    home: Path, expected: loading.Expected, database: Database
+) -> None:
+    """The ledger has counted them where they belong, the loader at no time: only together they balance."""
+    clock = scene.clock_after()
+    scene.count_all(home, database, clock)
+    _, lake = loading.open_parts(home)
+    gone = pa.array(expected.documents["shop.order_v1"][:2])
+    scene.rewrite(
+        lake, "shop.order_v1", lambda rows: rows.filter(pc.invert(pc.is_in(rows.column("document_id"), gone)))
+    )
+    name_lost(home, 3, 5)
+    scene.count_all(home, database, clock)
+    clock.advance(scene.LATER_S)
+    found = scene.read(home, database, clock)
+    assert scene.totals(found)["balance"] == 0
+    assert sorted((line.balance, line.state) for line in found if line.balance) == [(-2, "gap"), (2, "gap")]
+
+
+def test_what_retention_took_before_the_ledger_came_is_not_judged(home: Path, database: Database) -> None:
+    log, _ = loading.open_parts(home)
+    lose(home, 40)
+    for segment in sorted((home / "log" / "raw" / "0").glob("*.log"))[:2]:
+        segment.unlink()
+    loading.run_loader(home, None)
+    clock = scene.clock_after()
+    scene.count_all(home, database, clock)
+    clock.advance(scene.LATER_S)
     with database.read() as connection:
         (gap,) = connection.execute(sa.select(ledger_gaps)).all()
-    assert (gap.source, gap.first, gap.next, gap.reason) == ("raw/0", int(lost.stem), int(later.stem), "damaged")
-    found = scene.totals(scene.read(home, database, clock))
-    assert (found["dropped"], found["accepted"]) == (missing, RECORDS + 40)
-    clock.advance(scene.LATER_S)
+    assert (gap.source, gap.first, gap.reason, gap.since_s) == ("raw/0", 0, "uncounted", 0)
     assert "unbalanced" not in {line.state for line in scene.read(home, database, clock)}
+    log.close()

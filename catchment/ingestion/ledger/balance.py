@@ -31,7 +31,7 @@ STATES = ("balanced", "open", "gap", "waiting", "unbalanced")
 """From good to bad."""
 TOLD = ("waiting", "unbalanced")
 LOADER_GROUP = "loader"
-_JUDGED = ("raw/", "duplicates/")
+_JUDGED = ("raw/", "duplicates/", "lost ")
 """Sources whose gaps make a balance unknowable."""
 
 
@@ -89,7 +89,7 @@ class Judge:
             return "balanced"
         if self.now_s < max(ends_s, changed_s) + self.grace_s:
             return "open"
-        if any(gap.since_s < ends_s and gap.until_s >= begins_s for gap in self.gaps):
+        if any(begins_s == 0 or (gap.since_s < ends_s and gap.until_s >= begins_s) for gap in self.gaps):
             return "gap"
         is_behind = self.loaded_until_s < (math.inf if begins_s == 0 else ends_s)
         return "waiting" if balance > 0 and is_behind else "unbalanced"

@@ -95,7 +95,7 @@ class Book:
             self._apply(connection, changes, now_s)
             if page.gaps:
                 gaps = [{name: getattr(gap, name) for name in _GAP} | {"found_s": now_s} for gap in page.gaps]
-                connection.execute(sa.insert(ledger_gaps), gaps)
+                connection.execute(self._database.insert(ledger_gaps).on_conflict_do_nothing(), gaps)
             self._at("counts_written")
         self._at("page_added")
 

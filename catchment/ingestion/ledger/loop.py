@@ -57,7 +57,7 @@ class Ledger:
         self._book = Book(database, at)
         self._positions = self._book.positions()
         self._topics = [TopicCounter(log, streams, self._positions, events) for streams in (ARRIVING, ARCHIVED)]
-        self._tables = TableCounter(lake, self._positions, events)
+        self._tables = TableCounter(log, lake, self._positions, events)
         self._page: Page | None = None
         self._roll_up_at_s = clock.monotonic_s()
         self._told: dict[tuple[int, int, str, str], str] = {}

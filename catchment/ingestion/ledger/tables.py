@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,24 +25,31 @@ from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 
 from catchment.errors import CatchmentError
 from catchment.events import Events
-from catchment.ingestion.ledger.book import Entry, Page
+from catchment.ingestion.ledger.book import Entry, Gap, Page
 from catchment.ingestion.ledger.headings import MINUTE_S, Heading, name_of
+from catchment.ingestion.ledger.topics import minute_at
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
 from catchment.ingestion.loader.failures import ERRORS_TABLE
 from catchment.lake.datafiles import PARTITION_COLUMN
 from catchment.lake.plan import plan
 from catchment.lake.snapshots import OFFSETS, offsets_of
 from catchment.lake.tables import Lake
+from catchment.log.port import Log, TopicPartition
 
 _DOCUMENTS = re.compile(r"(?P<namespace>.+)\.(?P<doctype>.+)_v[0-9]+")
 _UNREGISTERED = ".unregistered"
 _NAMED = ("document_namespace", "document_type")
+LOST = "record_lost"
+"""Code of the errors that stand for raw records of which nothing is left; they are the named drops."""
+_Run = tuple[TopicPartition, int, int, int]
 
 
 class TableCounter:
     """Counts on, from the positions that the database has. One thread uses it."""
 
-    def __init__(self, lake: Lake, positions: dict[str, int], events: Events) -> None:
+    def __init__(self, log: Log, lake: Lake, positions: Mapping[str, int], events: Events) -> None:
+        """`positions` are those of the database, kept up to date by the caller."""
+        self._log = log
         self._lake = lake
         self._positions = positions
         self._events = events
@@ -67,14 +75,19 @@ class TableCounter:
             return
         commits = _since(table, known)
         try:
-            counts = _whole(table, name) if commits is None else _changes(table, name, commits)
+            counts, lost = _counts(table, name, _whole(table) if commits is None else _changed(table, commits))
         except FileNotFoundError:  # what a commit removed is gone already
-            commits, counts = None, _whole(table, name)
+            commits, (counts, lost) = None, _counts(table, name, _whole(table))
         if commits is None:
-            count = _count_of(name)
-            page.whole.add((count, name if count == "stored" else ""))
+            page.whole |= _all_of(name)
         page.counts.update(counts)
+        page.gaps += [self._gap(*run) for run in lost]
         page.moves[label(name)] = (known, current.snapshot_id)
+
+    def _gap(self, source: TopicPartition, first: int, next_: int, found_s: int) -> Gap:
+        """The minutes around lost records cannot be judged: the ledger may have read them when they were there."""
+        since_s = minute_at(self._log, source, first - 1)
+        return Gap(f"lost {source}", first, next_, LOST, since_s, max(minute_at(self._log, source, next_), found_s))
 
 
 def label(table: str) -> str:
@@ -100,9 +113,8 @@ def _since(table: Table, known: int | None) -> list[Snapshot] | None:
     return None
 
 
-def _changes(table: Table, name: str, commits: Iterable[Snapshot]) -> Counter[Entry]:
-    """Rows that the commits added, less those that they removed."""
-    counts: Counter[Entry] = Counter()
+def _changed(table: Table, commits: Iterable[Snapshot]) -> Iterator[tuple[DataFile, int]]:
+    """The files that the commits added (1) and removed (-1)."""
     for snapshot in commits:
         if snapshot.summary is not None and snapshot.summary.operation == Operation.REPLACE:
             continue
@@ -110,51 +122,83 @@ def _changes(table: Table, name: str, commits: Iterable[Snapshot]) -> Counter[En
             if manifest.added_snapshot_id != snapshot.snapshot_id:
                 continue
             for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
-                if entry.snapshot_id != snapshot.snapshot_id or entry.status == ManifestEntryStatus.EXISTING:
-                    continue
-                rows = _rows(table, name, entry.data_file)
-                counts.update(rows) if entry.status == ManifestEntryStatus.ADDED else counts.subtract(rows)
-    return counts
+                if entry.snapshot_id == snapshot.snapshot_id and entry.status != ManifestEntryStatus.EXISTING:
+                    yield entry.data_file, 1 if entry.status == ManifestEntryStatus.ADDED else -1
 
 
-def _whole(table: Table, name: str) -> Counter[Entry]:
+def _whole(table: Table) -> Iterator[tuple[DataFile, int]]:
+    return ((file, 1) for file in plan(table, AlwaysTrue()))
+
+
+def _counts(table: Table, name: str, files: Iterable[tuple[DataFile, int]]) -> tuple[Counter[Entry], list[_Run]]:
+    """Rows by what they are counted as, and the runs of lost records that they name."""
     counts: Counter[Entry] = Counter()
-    for file in plan(table, AlwaysTrue()):
-        counts.update(_rows(table, name, file))
-    return counts
+    lost: list[_Run] = []
+    for file, sign in files:
+        rows = _read(table, file, [PARTITION_COLUMN, *_columns_of(name)])
+        for entry, records in _entries(name, rows).items():
+            counts[entry] += sign * records
+        if sign > 0 and name == ERRORS_TABLE and LOST in rows.column("code").unique().to_pylist():
+            lost += _runs(_read(table, file, [PARTITION_COLUMN, "code", "source", "source_offset"]))
+    return counts, lost
 
 
-def _rows(table: Table, name: str, file: DataFile) -> Counter[Entry]:
-    """The rows of one file by what they are counted as."""
-    count, wanted = _count_of(name), [PARTITION_COLUMN, *_columns_of(name)]
+def _read(table: Table, file: DataFile, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a file, those that it has; of the time its minute (s)."""
     with table.io.new_input(file.file_path).open() as stream:
         parquet = pq.ParquetFile(stream)
-        rows = parquet.read(columns=[column for column in wanted if column in parquet.schema_arrow.names])
+        rows = parquet.read(columns=[column for column in columns if column in parquet.schema_arrow.names])
     seconds = pc.cast(pc.cast(rows.column(PARTITION_COLUMN), pa.timestamp("s", "UTC"), safe=False), pa.int64())
-    keys = {PARTITION_COLUMN: pc.multiply(pc.divide(seconds, MINUTE_S), MINUTE_S)}
-    keys |= {column: rows.column(column) for column in wanted[1:] if column in rows.column_names}
-    grouped = pa.table(keys).group_by(list(keys)).aggregate([([], "count_all")])
+    minutes = pc.multiply(pc.divide(seconds, MINUTE_S), MINUTE_S)
+    return rows.set_column(rows.column_names.index(PARTITION_COLUMN), PARTITION_COLUMN, minutes)
+
+
+def _entries(name: str, rows: pa.Table) -> Counter[Entry]:
+    grouped = rows.group_by(rows.column_names).aggregate([([], "count_all")])
     counts: Counter[Entry] = Counter()
     for row in grouped.to_pylist():
-        counts[_entry(name, count, row)] += row["count_all"]
+        counts[_entry(name, row)] += row["count_all"]
     return counts
 
 
-def _entry(name: str, count: str, row: dict[str, str | int | None]) -> Entry:
-    minute_s = int(row[PARTITION_COLUMN] or 0)
-    doctype = str(row.get("document_type") or "")
-    if count != "stored":
-        namespace = str(row.get("document_namespace") or "")
-        return Heading(minute_s, name_of(namespace), name_of(doctype)), count, str(row.get("code") or "")
+def _runs(rows: pa.Table) -> list[_Run]:
+    """Lost records that follow each other, as source, first, next, and the minute at which they were missed."""
+    named = sorted(
+        (row["source"], row["source_offset"], row[PARTITION_COLUMN])
+        for row in rows.filter(pc.equal(rows.column("code"), LOST)).to_pylist()
+    )
+    runs: list[_Run] = []
+    for source, offset, minute_s in named:
+        topic, _, number = source.rpartition("/")
+        place = TopicPartition(topic, int(number))
+        if runs and runs[-1][0] == place and runs[-1][2] == offset:
+            runs[-1] = (place, runs[-1][1], offset + 1, minute_s)
+        else:
+            runs.append((place, offset, offset + 1, minute_s))
+    return runs
+
+
+def _entry(name: str, row: Mapping[str, Any]) -> Entry:
+    kind, minute_s, doctype = _kind_of(name), row[PARTITION_COLUMN] or 0, row.get("document_type")
+    if kind != "stored":
+        code = row.get("code") or ""
+        if code == LOST:
+            return Heading(0, "", ""), "dropped", LOST
+        return Heading(minute_s, name_of(row["document_namespace"]), name_of(doctype)), kind, code
     if name.endswith(_UNREGISTERED):
-        return Heading(minute_s, name.removesuffix(_UNREGISTERED), name_of(doctype)), count, name
+        return Heading(minute_s, name.removesuffix(_UNREGISTERED), name_of(doctype)), kind, name
     found = _DOCUMENTS.fullmatch(name)
-    namespace, doctype = (found["namespace"], found["doctype"]) if found else (name, "")
-    return Heading(minute_s, namespace, doctype), count, name
+    return Heading(minute_s, *(found["namespace"], found["doctype"]) if found else (name, "")), kind, name
 
 
-def _count_of(name: str) -> str:
+def _kind_of(name: str) -> str:
     return {ERRORS_TABLE: "errors", DEFERRED_TABLE: "deferred"}.get(name, "stored")
+
+
+def _all_of(name: str) -> set[tuple[str, str]]:
+    """Kinds and details of counts that come from this table alone."""
+    kind = _kind_of(name)
+    return {(kind, name)} if kind == "stored" else {(kind, ""), *([("dropped", LOST)] if kind == "errors" else [])}
 
 
 def _columns_of(name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ The ledger is a group of the log, so that of several ledgers one counts a partit
 Offsets have no gaps, so a jump from one record to the next tells how many cannot be read any more, and why:
 
     uncounted   retention removed them before the ledger came; the loader holds topic raw back, so they are loaded
-    damaged     their bytes were lost or moved away: of topic raw they are counted as accepted and as dropped
+    damaged     their bytes were lost or moved away: of topic raw they are counted as accepted, at no time
 """
 
 from __future__ import annotations
@@ -140,23 +140,23 @@ class TopicCounter:
         """Note that the records from the next one to `offset` are gone; `heading` is the one's behind them."""
         first = self._next[source]
         reason = "uncounted" if self._log.bounds(source).start > first else "damaged"
-        since_s = self._minutes.get(source) or self._minute_before(source, first)
+        since_s = self._minutes.get(source) or minute_at(self._log, source, first - 1)
         until_s = max(heading.minute_s, since_s)
         page.gaps.append(Gap(self._streams.label(source), first, offset, reason, since_s, until_s))
         self._events.error("ledger_gap", source=source, first=first, next=offset, reason=reason)
         if reason == "damaged" and self._streams is ARRIVING and source.topic == "raw":
-            page.counts[Heading(until_s, "", ""), "accepted", ""] += offset - first
-            page.counts[Heading(until_s, "", ""), "dropped", reason] += offset - first
+            page.counts[Heading(0, "", ""), "accepted", ""] += offset - first
 
-    def _minute_before(self, source: TopicPartition, offset: int) -> int:
-        """The minute of the record before `offset`, 0 when it cannot be read."""
-        if offset == 0:
-            return 0
-        reader = self._log.open_reader(source, offset - 1)
-        try:
-            found = reader.read(1, 1, 0.0)
-            return _OF_TOPIC[source.topic][1](found[0].payload).minute_s if found else 0
-        except (Missing, Corrupt, Malformed):
-            return 0
-        finally:
-            reader.close()
+
+def minute_at(log: Log, source: TopicPartition, offset: int) -> int:
+    """The minute of a record, 0 when it cannot be read or tells none."""
+    if offset < 0:
+        return 0
+    reader = log.open_reader(source, offset)
+    try:
+        found = reader.read(1, 1, 0.0)
+        return _OF_TOPIC[source.topic][1](found[0].payload).minute_s if found else 0
+    except (Missing, Corrupt, Malformed):
+        return 0
+    finally:
+        reader.close()
