@@ -33,9 +33,9 @@ from catchment.supervisor import SupervisorSettings
 from catchment.web.settings import ConsoleSettings
 
 if TYPE_CHECKING:
+    from catchment.database.database import Database
     from catchment.ingestion.inspection.failures import Failures
     from catchment.ingestion.inspection.receipts import Receipts
-    from catchment.database.database import Database
     from catchment.lake.tables import Lake
     from catchment.query.port import QueryEngine
     from catchment.schemas.registry import Registry

@@ -37,7 +37,7 @@ _children.set_forkserver_preload(["tests.loader.scene"])
 
 
 def run_child(home: Path, die_at: int | None, limits: LimitSettings, journal: Path | None = None) -> int:
-    child = _children.Process(target=scene.run_loader, args=(home, die_at, journal, 1024, limits))
+    child = _children.Process(target=scene.run_loader, args=(home, die_at, journal), kwargs={"limits": limits})
     child.start()
     child.join()
     assert child.exitcode is not None
