@@ -317,7 +317,26 @@ def test_the_same_bytes_mean_the_same_wherever_they_are_cut(edge: Edge, log: Emb
     assert statuses.count(200) == middle - start
 
 
-def test_a_header_name_over_256_bytes_stops_the_start() -> None:
+def test_a_list_of_namespaces_closes_all_other_paths(log: EmbeddedLog) -> None:
+    def post(target: bytes, method: bytes = b"POST") -> bytes:
+        return request(target=target, method=method)
+
+    with Edge(log, namespaces=("telemetry", "foo-x")) as edge:
+        for target, status in (
+            (DOCUMENT, 200), (DOCUMENT + b"?v=4", 200), (b"/submit/foo-x/", 200), (b"/submit/foo-x/a/1/b", 200),
+            (b"/submit", 404), (b"/submit/", 404), (b"/submit/foo-x", 404), (b"/submit/foo/a/1/b", 404),
+            (b"/submit/foo-xy/a/1/b", 404), (b"/submit/Telemetry/a/1/b", 404), (b"/submit/\xff/a", 400),
+            (b"/submitted/telemetry/a", 404), (b"//submit/telemetry/a", 404), (b"/status", 405),
+        ):  # fmt: skip
+            assert edge.answers(post(target)) == [status], target
+            assert edge.answers(b"\r\n" + post(target)) == [status], target  # not by the short cut
+        assert edge.answers(post(b"/submit/bar/a/1/b", b"GET"), post(DOCUMENT, b"GET")) == [404, 405]
+    assert len(stored(log)) == 8
+    with pytest.raises(BadConfig, match=r"namespaces.*'a/b' cannot be a namespace"):
+        load({"edge": EdgeSettings}, environment={"CATCHMENT_EDGE__NAMESPACES": "a/b"})
+
+
+def test_r14_a_header_name_over_256_bytes_stops_the_start() -> None:
     for bad in ("x" * 257, "a b", "", "DNT,dnt"):
         with pytest.raises(BadConfig, match="headers"):
             load({"edge": EdgeSettings}, environment={"CATCHMENT_EDGE__HEADERS": bad or "é"})

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import cast
 
 from catchment.ingestion.edge.answers import (
@@ -33,13 +32,12 @@ from catchment.ingestion.edge.envelope import content_head
 from catchment.ingestion.edge.head import Head, Refused, has_lone_end, read_head
 from catchment.ingestion.edge.meters import DROPPED
 from catchment.ingestion.edge.room import Room
-from catchment.ingestion.edge.rules import closes_after, is_submit, judge
+from catchment.ingestion.edge.rules import OPERATIONAL, closes_after, judge
 
 HEAD, BODY, DROP, LAST = range(4)
 PIPELINE, MEMORY, UNREAD = 1, 2, 4
 _WRITE_BUFFER_BYTES = 64 * 1024
 _SHORTEST_LINE = len(b"PUT  HTTP/1.1\r\n")
-_ORDINARY = re.compile(rb"(?:POST|PUT) (/submit(?:/[!-\"$->@-~]*)?)(?:\?([!-\"$-~]*))? HTTP/1\.1\r\n")
 
 
 class Connection(asyncio.Protocol):
@@ -84,7 +82,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         room = self._room
         if self._phase == HEAD and not self._rest and not room.is_draining:
-            line = _ORDINARY.match(data)
+            line = room.ordinary.match(data)
             if line is not None:
                 start = line.end()
                 end = data.find(b"\r\n\r\n", start) + 2
@@ -239,7 +237,7 @@ class Connection(asyncio.Protocol):
         head = read_head(rest[:end], room.blocks)
         rest = rest[end:]
         refusal = judge(head, room.settings)
-        if refusal is None and not is_submit(head.path):
+        if refusal is None and head.path in OPERATIONAL:
             self._answer_operational(head)
         elif refusal is not None:
             self._refuse(head, refusal)

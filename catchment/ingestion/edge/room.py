@@ -12,6 +12,7 @@ from catchment.ingestion.edge.answers import Answers
 from catchment.ingestion.edge.envelope import Envelope
 from catchment.ingestion.edge.head import HeaderBlocks
 from catchment.ingestion.edge.meters import Meters
+from catchment.ingestion.edge.rules import ordinary_line
 from catchment.ingestion.edge.settings import EdgeSettings
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Room:
         self.events = events
         self.checks = checks
         self.envelope = Envelope("raw", hostname, settings.max_uri_bytes)
+        self.ordinary = ordinary_line(settings.namespaces)
         self.blocks = HeaderBlocks(
             settings.headers,
             max_headers=settings.max_headers,

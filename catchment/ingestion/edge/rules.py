@@ -3,10 +3,14 @@
     method ─▶ length declared ─▶ uri ─▶ body length ─▶ stored header values ─▶ expectation
 
 The order is that of the original edge module, so that a request with two faults gets the answer that clients know.
-The body has no part in it: every well-formed `/submit/…` request is accepted, and the decoder judges it.
+The body has no part in it: every well-formed `/submit/…` request is accepted, and the decoder judges it. A list of
+namespaces closes the rest of `/submit/…`: it is then a path like any other, answered 404 whatever the method.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 from catchment.ingestion.edge.answers import (
     BODY_TOO_LARGE,
@@ -27,14 +31,27 @@ _DROPPED_BODY_BYTES = 64 * 1024
 """A refused request's body up to this length is read and dropped; the connection of a longer one is closed."""
 
 
-def is_submit(path: bytes) -> bool:
-    return path == b"/submit" or path.startswith(b"/submit/")
+def ordinary_line(namespaces: Sequence[str]) -> re.Pattern[bytes]:
+    """Matches the request line of a submission to one of these namespaces (none: to any path at or below `/submit`),
+    with path and query as groups."""
+    below = rb"(?:/[!-\"$->@-~]*)?"
+    if namespaces:
+        below = b'/(?:%b)/[!-"$->@-~]*' % b"|".join(re.escape(name).encode() for name in namespaces)
+    return re.compile(rb"(?:POST|PUT) (/submit%b)(?:\?([!-\"$-~]*))? HTTP/1\.1\r\n" % below)
+
+
+def is_submit(path: bytes, namespaces: Sequence[str]) -> bool:
+    """Whether producers may send to this path."""
+    if not namespaces:
+        return path == b"/submit" or path.startswith(b"/submit/")
+    parts = path.split(b"/", 3)
+    return len(parts) == 4 and parts[1] == b"submit" and parts[2].decode("latin-1") in namespaces
 
 
 def judge(head: Head, settings: EdgeSettings) -> Refusal | None:
     """The refusal of this request, or None: it is a submission to accept, or an operational path to answer."""
     block = head.block
-    if not is_submit(head.path):
+    if not is_submit(head.path, settings.namespaces):
         if head.path not in OPERATIONAL:
             return NOT_FOUND
         return None if head.method in (b"GET", b"HEAD") else READ_METHOD

@@ -13,6 +13,7 @@ from catchment.config import option
 
 MAX_HEADER_NAME_BYTES = 256
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NAMESPACE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9-]*", re.ASCII)
 
 DEFAULT_HEADERS = (
     "Content-Length",
@@ -41,6 +42,11 @@ def _wrong_headers(names: tuple[str, ...]) -> str | None:
     return None
 
 
+def _wrong_namespaces(names: tuple[str, ...]) -> str | None:
+    wrong = next((name for name in names if not _NAMESPACE.fullmatch(name)), None)
+    return None if wrong is None else f"{wrong!r} cannot be a namespace; use letters, digits and -"
+
+
 @dataclass(frozen=True, slots=True)
 class EdgeSettings:
     host: str = option("127.0.0.1", "Address that the edge listens on; 0.0.0.0 for all.")
@@ -54,6 +60,11 @@ class EdgeSettings:
     hostname: str = option("", "Name stored in each message as its edge; empty takes the machine's name.")
     headers: tuple[str, ...] = option(
         DEFAULT_HEADERS, "Request headers that are stored, in this order and spelling.", check=_wrong_headers
+    )
+    namespaces: tuple[str, ...] = option(
+        (),
+        "Namespaces that are accepted; any other is answered 404. Empty accepts all of them.",
+        check=_wrong_namespaces,
     )
     store_remote_addr: bool = option(True, "Store the peer's address for the decoder's geographic look-up.")
 
