@@ -7,7 +7,28 @@ the original pipeline's (names in camelCase there, see `STREAM_FIELDS` in `inges
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Stated(NamedTuple):
+    """What the body of a telemetry document says of its application and of itself, by the rules for its kind. The lake
+    has these values as columns of the schema; the streams have them as fields, where the path speaks for an application
+    of which the body does not."""
+
+    source_version: int | str | None = None
+    """A number for a unified ping, a text for the other kinds; None when the body names no version."""
+    app_name: str | None = None
+    app_version: str | None = None
+    app_update_channel: str | None = None
+    app_build_id: str | None = None
+    app_vendor: str | None = None
+    reason: str | None = None
+    os: str | None = None
+    telemetry_enabled: bool | None = None
+    active_experiment_id: str | None = None
+
+
+NOTHING_STATED = Stated()
 
 
 @dataclass(slots=True)
@@ -18,7 +39,7 @@ class Document:
     doctype: str
     version: int
     document_id: str
-    """UUID text, lower case."""
+    """UUID text, lower case; in a lenient namespace any text."""
     submission_ns: int
     """When the edge received it, ns since the epoch, UTC."""
     body: bytes
@@ -41,9 +62,18 @@ class Document:
     geo_subdivision1: str | None = None
     geo_subdivision2: str | None = None
     geo_city: str | None = None
+    geo_isp: str | None = None
+    """The provider, only of the doctypes that ask for it."""
     user_agent_browser: str | None = None
+    """By the rules of 2018, like the next two."""
     user_agent_version: str | None = None
     user_agent_os: str | None = None
+    ua_parser_browser: str | None = None
+    """By ua-parser, like the next four."""
+    ua_parser_version: str | None = None
+    ua_parser_os: str | None = None
+    ua_parser_os_version: str | None = None
+    ua_parser_device: str | None = None
     app_name: str | None = None
     """The application as the URI names it (Firefox form only), like the next three."""
     app_version: str | None = None
@@ -56,3 +86,8 @@ class Document:
     header_x_pingsender_version: str | None = None
     header_x_source_tags: str | None = None
     header_x_telemetry_agent: str | None = None
+    clock_skew_s: int | None = None
+    """Header Date minus the time of receipt: positive when the client's clock is ahead."""
+    creation_ns: int | None = None
+    """When the client made the document, by its own clock, ns since the epoch, UTC."""
+    stated: Stated = NOTHING_STATED

@@ -73,7 +73,7 @@ class Sighting(NamedTuple):
 
     @classmethod
     def of(cls, document: Document, source: TopicPartition, offset: int) -> Sighting:
-        key = bytes.fromhex(document.document_id.replace("-", "")) + doctype_hash(document.namespace, document.doctype)
+        key = _id_bytes(document.document_id) + doctype_hash(document.namespace, document.doctype)
         return cls(key, document.submission_ns, _topic_hash(source.topic), source.partition, offset)
 
 
@@ -286,7 +286,7 @@ def look_up(directory: Path, settings: DeduplicationSettings, document_id: str) 
     half_ns = round(settings.window_h * 3_600e9) // 2
     if not (directory / "lock").exists():
         return Window([], None)
-    prefix = bytes.fromhex(document_id.replace("-", ""))
+    prefix = _id_bytes(document_id)
     slots: dict[bytes, list[Slot]] = {}
     lock = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -317,6 +317,15 @@ def _known(key: bytes, slots: Sequence[Slot]) -> Known:
 
 def _name(number: int) -> str:
     return f"{number:08d}"
+
+
+def _id_bytes(document_id: str) -> bytes:
+    """The UUID's 16 bytes; of the other ids that lenient namespaces have, as many bytes of a hash."""
+    try:
+        key = bytes.fromhex(document_id.replace("-", ""))
+    except ValueError:
+        key = b""
+    return key if len(key) == 16 else blake2b(document_id.encode(), digest_size=16).digest()
 
 
 @lru_cache(4096)

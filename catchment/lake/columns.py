@@ -40,8 +40,10 @@ _METADATA: dict[str, dict[str, str]] = {
         "subdivision1": "geo_subdivision1",
         "subdivision2": "geo_subdivision2",
         "city": "geo_city",
+        "isp": "geo_isp",
     },
     "user_agent": {"browser": "user_agent_browser", "version": "user_agent_version", "os": "user_agent_os"},
+    "ua_parser": {name: f"ua_parser_{name}" for name in ("browser", "version", "os", "os_version", "device")},
     "uri": {name: name for name in ("app_name", "app_version", "app_update_channel", "app_build_id")},
     "header": {
         name: f"header_{name}"
@@ -55,8 +57,15 @@ _METADATA: dict[str, dict[str, str]] = {
             "x_telemetry_agent",
         )
     },
+    "clock": {"skew_s": "clock_skew_s", "creation_timestamp": "creation_ns"},
 }
+"""Group → part → attribute of the document. Parts are texts, but for those of `_NUMBERS`."""
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
+_NUMBERS: dict[str, tuple[pa.DataType, pa.DataType]] = {
+    "clock_skew_s": (pa.int64(), pa.int64()),
+    "creation_ns": (pa.timestamp("ns", tz="UTC"), _TIMESTAMP),
+}
+"""Attribute → type of its values, type of its column. A table has no nanoseconds: what is below a microsecond goes."""
 _values = attrgetter(
     *(name for name, _, _ in _PLAIN), *(attribute for group in _METADATA.values() for attribute in group.values())
 )
@@ -129,14 +138,31 @@ class Columns:
         groups = []
         at = len(_PLAIN)
         for name, group in _METADATA.items():
-            parts = [pa.array(column, _TEXT) for column in columns[at : at + len(group)]]
+            parts = [
+                _part(column, attribute)
+                for column, attribute in zip(columns[at : at + len(group)], group.values(), strict=True)
+            ]
             groups.append(pa.StructArray.from_arrays(parts, fields=list(_METADATA_TYPE.field(name).type)))
             at += len(group)
         return [*arrays, pa.StructArray.from_arrays(groups, fields=list(_METADATA_TYPE))]
 
 
+def _part(column: Any, attribute: str) -> pa.Array:
+    given, kept = _NUMBERS.get(attribute, (_TEXT, _TEXT))
+    array = pa.array(column, given)
+    return array if given == kept else array.cast(kept, safe=False)
+
+
 _METADATA_TYPE = pa.struct(
-    [pa.field(name, pa.struct([pa.field(part, _TEXT) for part in group])) for name, group in _METADATA.items()]
+    [
+        pa.field(
+            name,
+            pa.struct(
+                [pa.field(part, _NUMBERS.get(attribute, (_TEXT, _TEXT))[1]) for part, attribute in group.items()]
+            ),
+        )
+        for name, group in _METADATA.items()
+    ]
 )
 
 
@@ -144,7 +170,9 @@ def row_schema(shape: Struct | None) -> pa.Schema:
     """The Arrow schema of a table: metadata, the shape's columns, what is left over. `doc` metadata are comments."""
     fields = [pa.field("submission_timestamp", _TIMESTAMP, metadata={"doc": "When the edge received it"})]
     fields += [pa.field(name, kind, metadata={"doc": comment}) for name, kind, comment in _PLAIN]
-    fields.append(pa.field("metadata", _METADATA_TYPE, metadata={"doc": "Place, user agent, URI and headers"}))
+    fields.append(
+        pa.field("metadata", _METADATA_TYPE, metadata={"doc": "Place, user agent, URI, headers and the client's clock"})
+    )
     fields += list(arrow_type(shape)) if shape is not None else list(UNREGISTERED)
     fields.append(
         pa.field("additional_properties", _TEXT, metadata={"doc": "JSON text of what has no column, at its path"})

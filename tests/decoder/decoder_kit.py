@@ -24,6 +24,7 @@ TID = "0055FAC4-8A1A-4FCA-B380-EBFDC8571A01"
 FIREFOX_URI = f"/submit/telemetry/{TID}/main/Firefox/61.0a1/nightly/20180328030202"
 GENERIC_URI = f"/submit/foo/bar/1/{TID}"
 VALID = b'{"exampleString":"string one"}'
+MAIN = b'{"version":4,"clientId":"2907648d-711b-4e9f-94b5-52a2b40a44b1"}'
 RECEIVED_NS = 1_530_000_000_123_456_789
 SOURCE = TopicPartition("raw", 3)
 OFFSET = 41

@@ -20,6 +20,10 @@ MILTON = {
     "city": {"geoname_id": 5803556, "names": {"en": "Milton"}},
 }
 NESTED = {"216.160.83.0/24": MILTON, "203.0.113.0/24": {"country": {"iso_code": "CA"}}}
+ISPS = {
+    "216.160.83.0/24": {"isp": "Century Link", "autonomous_system_organization": "AS of it"},
+    "203.0.113.0/24": {"autonomous_system_organization": "Example Networks"},
+}
 FLAT = {"216.160.83.0/24": {"country_code": "US"}, "203.0.113.0/24": {"country_code": "ca"}}
 
 
@@ -79,5 +83,4 @@ def encode(value: Any) -> bytes:
 
 
 def _control(kind: int, size: int) -> bytes:
-    assert size < 29
-    return bytes((kind << 5 | size,))
+    return bytes((kind << 5 | size,)) if size < 29 else bytes((kind << 5 | 29, size - 29))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 from decoder_kit import (
     CLIENT,
     FIREFOX_59,
     FIREFOX_URI,
+    MAIN,
     OFFSET,
     PEER,
     RECEIVED_NS,
@@ -37,8 +39,6 @@ from catchment.ingestion.decoder.metadata import (
 from catchment.ingestion.decoder.repeats import repeated_key
 from catchment.ingestion.deduplication import Repeat
 from catchment.message import Message
-
-MAIN = b'{"version":4,"clientId":"2907648d-711b-4e9f-94b5-52a2b40a44b1"}'
 
 
 def error_message(record: bytes) -> Message:
@@ -120,21 +120,38 @@ def test_c35_a_duplicate_is_metadata_with_its_distance_in_time() -> None:
     assert message.decode(telemetry).type == "telemetry.duplicate"
 
 
-def test_c38_numbers_of_a_unified_ping_are_numbers() -> None:
-    document = accepted(raw(MAIN, FIREFOX_URI))
+SAVED_SESSION = {
+    "type": "saved-session",
+    "version": 4,
+    "clientId": "5c1a7e00-0000-4000-8000-000000000018",
+    "creationDate": "2015-11-05T01:25:43.312Z",
+    "environment": {"system": {"os": {"name": "Darwin", "version": "14.5.0"}}, "build": {"architecture": "x86"}},
+    "payload": {"info": {"reason": "shutdown"}, "histograms": {"A": {"sum": 1}}, "processes": {"content": {}}},
+}
+
+
+def test_c38_a_unified_ping_has_its_numbers_and_stays_whole() -> None:
+    body = orjson.dumps(SAVED_SESSION)
+    document = accepted(raw(body, FIREFOX_URI.replace("/main/", "/saved-session/")))
     decoded = message.decode(streams.encode_document(document, SOURCE, OFFSET))
     assert (decoded.logger, decoded.type) == ("telemetry", "telemetry")
-    assert (decoded.first("sourceVersion"), decoded.first("sampleId")) == (4.0, 67.0)
+    assert (decoded.first("sourceVersion"), decoded.first("sampleId")) == (4.0, 50.0)
+    assert (decoded.first("normalizedOSVersion"), decoded.first("reason")) == ("14.5.0", "shutdown")
+    assert decoded.first("creationTimestamp") == 1_446_686_743_312_000_000
     assert decoded.first("submissionDate") == "20180626"
     assert decoded.first("appUpdateChannel") == decoded.first("normalizedChannel") == "nightly"
+    assert decoded.first("submission") == body
     assert [decoded.first(f"source{part}") for part in ("Topic", "Partition", "Offset")] == ["raw", 3, 41]
 
 
 def test_c39_a_mobile_ping_has_normalized_os_and_app() -> None:
     uri = f"/submit/telemetry/{TID}/core/Fennec/61.0/release/20180328030202"
-    document = accepted(raw(b'{"v":9,"os":"Android","osversion":"23"}', uri))
+    body = b'{"v":9,"os":"Android","osversion":"23","clientId":"5c1a7e00-0000-4000-8000-00000000001c"}'
+    document = accepted(raw(body, uri))
     assert (document.version, document.normalized_os, document.normalized_os_version) == (9, "Android", "23")
-    assert document.normalized_app_name == "Fennec"
+    decoded = message.decode(streams.encode_document(document, SOURCE, OFFSET))
+    assert (decoded.first("sourceVersion"), decoded.first("sampleId")) == ("9", 46.0)
+    assert (decoded.first("normalizedOs"), decoded.first("normalizedAppName")) == ("Android", "Fennec")
 
 
 def test_c40_telemetry_without_a_schema_is_accepted_whole() -> None:

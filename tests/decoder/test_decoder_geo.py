@@ -6,14 +6,17 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from decoder_kit import CLIENT, PEER, accepted, open_decoder, open_geo, raw
-from geo_database import FLAT, NESTED, write_database
+from decoder_kit import CLIENT, OFFSET, PEER, SOURCE, accepted, open_decoder, open_geo, raw
+from geo_database import FLAT, ISPS, NESTED, write_database
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catchment import message
 from catchment.clock import ManualClock
+from catchment.config import load
 from catchment.errors import BadConfig
 from catchment.events import Events
+from catchment.ingestion import streams
 from catchment.ingestion.decoder.geo import NOWHERE, Geo, Place, bare, client_address
 from catchment.ingestion.decoder.settings import GeoSettings
 
@@ -121,7 +124,63 @@ def test_a_replaced_database_is_taken_into_use_and_a_damaged_one_is_not(tmp_path
     assert "geo_reload_failed" in told.getvalue()
 
 
-@pytest.mark.parametrize("name", ["database", "cities"])
+def test_a_replaced_list_of_cities_is_taken_into_use(nested: str, cities: str) -> None:
+    clock = ManualClock()
+    geo = open_geo(clock, database=nested, cities=cities)
+    assert geo.locate((MILTON_ADDRESS, None)).city == "Milton"
+    fresh = Path(cities).with_suffix(".new")
+    fresh.write_text("42\n", encoding="utf-8")
+    fresh.replace(cities)
+    clock.advance(61)
+    assert geo.locate((MILTON_ADDRESS, None)) == Place("US", "WA", None, None)
+    Path(cities).unlink()
+    clock.advance(61)
+    assert geo.locate((MILTON_ADDRESS, None)).country == "US"
+
+
+@pytest.fixture
+def isps(tmp_path: Path) -> str:
+    return str(write_database(tmp_path / "isp.mmdb", ISPS))
+
+
+def test_c31_the_provider_is_named_where_it_is_asked_for(nested: str, isps: str) -> None:
+    asked = open_decoder(open_geo(database=nested, isp_database=isps, isp_doctypes=("foo/bar",)))
+    other = open_decoder(open_geo(database=nested, isp_database=isps, isp_doctypes=("foo/baz", "telemetry/bar")))
+    everywhere = open_decoder(open_geo(isp_database=isps, isp_doctypes=("*",)))
+    nobody = open_decoder(open_geo(isp_database=isps))
+    record = raw(forwarded=f"127.0.0.1, {MILTON_ADDRESS}")
+    document = accepted(record, asked)
+    assert (document.geo_country, document.geo_isp) == ("US", "Century Link")
+    found = message.decode(streams.encode_document(document, SOURCE, OFFSET))
+    assert found.first("geoISP") == "Century Link"
+    assert accepted(record, other).geo_isp is None
+    assert accepted(record, nobody).geo_isp is None
+    assert (accepted(record, everywhere).geo_country, accepted(record, everywhere).geo_isp) == ("??", "Century Link")
+    assert accepted(raw(forwarded=CLIENT), everywhere).geo_isp == "Example Networks"
+
+
+def test_a_provider_that_the_record_brings_is_dropped_where_it_is_not_asked_for(isps: str) -> None:
+    record = raw(headers={"geoCountry": "CA", "geoISP": "Brought Along"})
+    asked = open_decoder(open_geo(isp_database=isps, isp_doctypes=("foo/bar",)))
+    assert accepted(record, asked).geo_isp == "Brought Along"
+    assert accepted(record).geo_isp is None
+
+
+def test_a_replaced_database_of_providers_is_taken_into_use(isps: str) -> None:
+    clock = ManualClock()
+    geo = open_geo(clock, isp_database=isps, isp_doctypes=("*",))
+    assert geo.locate((CLIENT, None)).isp == "Example Networks"
+    write_database(Path(isps), {"203.0.113.0/24": {"isp": "Another"}})
+    clock.advance(61)
+    assert geo.locate((CLIENT, None)).isp == "Another"
+
+
+def test_a_doctype_without_its_namespace_stops_the_start() -> None:
+    with pytest.raises(BadConfig, match=r"isp_doctypes.*'main' names no doctype; write namespace/doctype, or \*"):
+        load({"geo": GeoSettings}, environment={"CATCHMENT_GEO__ISP_DOCTYPES": "main"})
+
+
+@pytest.mark.parametrize("name", ["database", "cities", "isp_database"])
 def test_a_missing_file_stops_the_start_with_advice(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadConfig, match=rf"\[geo\] {name} .*missing"):
         open_geo(**{name: str(tmp_path / "missing")})

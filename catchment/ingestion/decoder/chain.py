@@ -19,12 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catchment import metrics
-from catchment.document import Document
+from catchment.document import NOTHING_STATED, Document
 from catchment.errors import Incompatible
-from catchment.ingestion.decoder.agents import Agent, read_agent
+from catchment.ingestion.decoder.agents import Agent, ParsedAgent, parse_agent, read_agent
 from catchment.ingestion.decoder.body import gunzip, parse
+from catchment.ingestion.decoder.dates import http_date_s, rfc3339_ns
 from catchment.ingestion.decoder.failure import CODES, Failure, Refusal, cut
 from catchment.ingestion.decoder.geo import NOWHERE, Geo, Place, known_place
+from catchment.ingestion.decoder.kinds import read_stated
 from catchment.ingestion.decoder.metadata import (
     body_version,
     channel_of,
@@ -39,7 +41,7 @@ from catchment.ingestion.decoder.metadata import (
 )
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.decoder.submission import Submission, blank_addresses, unwrap
-from catchment.ingestion.decoder.uri import TELEMETRY, Route, read_uri
+from catchment.ingestion.decoder.uri import TELEMETRY, Route, read_leniently, read_uri
 from catchment.log.port import Record, TopicPartition
 from catchment.schemas.registry import Registry, Violation
 
@@ -49,7 +51,7 @@ BLOCK = 32
 BLOCK_BYTES = 64 * 1024
 """Most records, and bytes of them, that go through a step together. What they hold must fit the processor's caches
 too: in blocks of 32, large pings cost 6 % more than alone."""
-_NO_AGENT = Agent()
+_NO_AGENT, _NOT_PARSED = Agent(), ParsedAgent()
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class Decoder:
         self._registry = registry
         self._geo = geo
         self._max_json_bytes = settings.max_json_bytes
+        self._lenient = frozenset(settings.lenient_namespaces)
         self._steps = (self._unwrap, self._read_uri, self._gunzip, self._parse, self._judge, self._annotate)
 
     def decode(self, payload: bytes, source: TopicPartition, offset: int) -> Document | Failure:
@@ -116,7 +119,10 @@ class Decoder:
         assert passage.submission is not None
         named = read_uri(passage.submission.uri)
         if isinstance(named, Refusal):
-            return named
+            leniently = read_leniently(passage.submission.uri, self._lenient) if self._lenient else None
+            if leniently is None:
+                return named
+            named = leniently
         passage.route, passage.document_id = named
         passage.version = passage.route.version
         return None
@@ -154,10 +160,13 @@ class Decoder:
     def _annotate(self, passage: Passage) -> None:
         assert passage.submission is not None and passage.route is not None
         assert passage.document_id is not None and passage.version is not None
+        place, route = passage.place, passage.route
+        if place.isp is not None and not self._geo.names_isp(route.namespace, route.doctype):
+            place = place._replace(isp=None)
         passage.outcome = annotate(
             passage.submission,
-            passage.place,
-            passage.route,
+            place,
+            route,
             passage.document_id,
             passage.version,
             passage.text,
@@ -189,11 +198,18 @@ def annotate(
     """The document with the metadata that all tables and streams share."""
     header = submission.headers.get
     user_agent = header("User-Agent")
-    agent = read_agent(user_agent) if user_agent else _NO_AGENT
+    browser, browser_version, browser_os = read_agent(user_agent) if user_agent else _NO_AGENT
+    parsed_browser, parsed_version, parsed_os, parsed_os_version, device = (
+        parse_agent(user_agent) if user_agent else _NOT_PARSED
+    )
     client_id = client_of(content)
+    stated = read_stated(content, version) if route.namespace == TELEMETRY else NOTHING_STATED
     os_name, os_version = os_of(content)
-    channel = route.app_update_channel or channel_of(content)
-    app_name = route.app_name
+    os_name = os_name or stated.os
+    channel = stated.app_update_channel or route.app_update_channel or channel_of(content)
+    app_name = stated.app_name or route.app_name
+    date, created = header("Date"), content.get("creationDate")
+    date_s = http_date_s(date) if date else None
     return Document(
         route.namespace,
         route.doctype,
@@ -215,20 +231,29 @@ def annotate(
         place.subdivision1,
         place.subdivision2,
         place.city,
-        agent.browser,
-        agent.version,
-        agent.os,
-        app_name,
+        place.isp,
+        browser,
+        browser_version,
+        browser_os,
+        parsed_browser,
+        parsed_version,
+        parsed_os,
+        parsed_os_version,
+        device,
+        route.app_name,
         route.app_version,
         route.app_update_channel,
         route.app_build_id,
-        header("Date"),
+        date,
         header("DNT"),
         header("Host"),
         header("X-Debug-ID"),
         header("X-PingSender-Version"),
         header("X-Source-Tags"),
         header("X-Telemetry-Agent"),
+        None if date_s is None else date_s - submission.received_ns // 1_000_000_000,
+        rfc3339_ns(created) if type(created) is str else None,
+        stated,
     )
 
 

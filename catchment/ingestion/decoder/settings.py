@@ -16,6 +16,16 @@ class DecoderSettings:
         minimum=1024,
         maximum=8 * 1024 * 1024,
     )
+    lenient_namespaces: tuple[str, ...] = option(
+        (),
+        "Namespaces whose paths are read as in 2018: what follows the last component is ignored, escapes and doubled "
+        "slashes are resolved, and the document id may be any text.",
+    )
+
+
+def _wrong_doctypes(names: tuple[str, ...]) -> str | None:
+    wrong = next((name for name in names if name != "*" and name.count("/") != 1), None)
+    return None if wrong is None else f"{wrong!r} names no doctype; write namespace/doctype, or *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,5 +43,11 @@ class GeoSettings:
     )
     subdivisions: int = option(
         2, "Levels of subdivision (state, county) that are kept if the database has them.", minimum=0, maximum=2
+    )
+    isp_database: str = option("", "Path of a database of providers (ISP or ASN, .mmdb); without one none is named.")
+    isp_doctypes: tuple[str, ...] = option(
+        (),
+        "Doctypes whose documents name the client's provider, as namespace/doctype; * for all.",
+        check=_wrong_doctypes,
     )
     look_again_s: float = option(60.0, "How often a replaced database is looked for.", unit="s", minimum=0.1)

@@ -8,20 +8,26 @@ and `-` (they become names of tables), the version is 1 to 9 decimal digits (`01
 8-4-4-4-12 form, in any case, kept in lower case. The application's parts may be percent-encoded UTF-8 and are kept
 decoded, 1 to 256 characters without control characters. All but the document id repeats from ping to ping and is
 cached. A path under /submit/telemetry/ with four components is of the first form.
+
+Namespaces may be declared lenient; what the strict rules refuse is then read as in 2018. The edge of that time stored
+paths with escapes decoded and doubled slashes, `.` and `..` resolved, so that is done first. What follows the last
+component is ignored, and the document id is any text of 1 to 256 printable characters.
 """
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from catchment.ingestion.decoder.failure import Refusal, cut
 
 TELEMETRY = "telemetry"
 MAX_NAME_CHARS = 100
-MAX_APP_CHARS = 256
+MAX_TEXT_CHARS = 256
 CACHED_ROUTES = 16_384
 
 _NAME = re.compile(rf"[a-zA-Z0-9][a-zA-Z0-9-]{{0,{MAX_NAME_CHARS - 1}}}", re.ASCII)
@@ -62,6 +68,28 @@ def read_uri(uri: str | None) -> tuple[Route, str] | Refusal:
     if _UUID.fullmatch(document_id) is None:
         return Refusal("document_id_invalid", cut(f"{document_id!r}"), namespace=route.namespace, doctype=route.doctype)
     return route, document_id
+
+
+def read_leniently(uri: str | None, namespaces: Collection[str]) -> tuple[Route, str] | None:
+    """As `read_uri`, by the rules of 2018, if the path's namespace is one of these; None when it is not, or when these
+    rules refuse the path too."""
+    try:
+        plain = unquote(uri or "", errors="strict")
+    except UnicodeDecodeError:
+        return None
+    first, *parts = posixpath.normpath(plain).lstrip("/").split("/")
+    if first != "submit" or len(parts) < _GENERIC_PARTS or parts[0] not in namespaces:
+        return None
+    if parts[0] == TELEMETRY and len(parts) >= _FIREFOX_PARTS:
+        document_id = parts[1]
+        route = _firefox_route("/".join(quote(part) for part in parts[2:_FIREFOX_PARTS]))
+    else:
+        document_id = parts[3]
+        route = _generic_route(_SUBMIT + "/".join(parts[: _GENERIC_PARTS - 1]))
+    if isinstance(route, str) or not _is_plain(document_id):
+        return None
+    lower = document_id.lower()
+    return route, lower if _UUID.fullmatch(lower) else document_id
 
 
 @lru_cache(CACHED_ROUTES)
@@ -109,4 +137,8 @@ def _decoded(part: str) -> str | None:
         text = unquote(part, errors="strict") if "%" in part else part
     except UnicodeDecodeError:
         return None
-    return text if 0 < len(text) <= MAX_APP_CHARS and text.isprintable() else None
+    return text if _is_plain(text) else None
+
+
+def _is_plain(text: str) -> bool:
+    return 0 < len(text) <= MAX_TEXT_CHARS and text.isprintable()
