@@ -22,6 +22,7 @@ from pathlib import Path
 
 import duckdb
 from pyiceberg.expressions import AlwaysFalse, Or
+from pyiceberg.schema import Schema
 
 from catchment.errors import QueryError
 from catchment.lake.datafiles import is_measured
@@ -33,9 +34,10 @@ from catchment.query.places import place, refusal
 from catchment.query.port import Limits
 from catchment.query.prune import Conditions
 from catchment.query.result import QUERIES, DuckdbResult, Prepared
+from catchment.query.sections import Section, find_section
 from catchment.query.settings import SqlSettings
 from catchment.query.statement import Reference, Statement, location, parse
-from catchment.query.views import Columns, Shapes, create_view
+from catchment.query.views import Columns, Shapes, create_section, create_view
 
 
 class DuckdbEngine:
@@ -88,21 +90,35 @@ class DuckdbEngine:
         connection.execute("BEGIN TRANSACTION")  # now() is the same while files are chosen and while rows are
         conditions = Conditions(statement.tree)
         constants = Constants(connection)
-        planned: list[tuple[tuple[str, str], Columns, list[str]]] = []
+        planned: list[tuple[tuple[str, str], Columns, list[str], Schema]] = []
         by_table: dict[str, list[Reference]] = {}
+        sections: dict[Section, Reference] = {}
         if not statement.is_listing:
             known = self._lake.tables()
             for reference in statement.references():
-                by_table.setdefault(_found(reference, known, sql), []).append(reference)
+                section = _found(reference, known, sql)
+                by_table.setdefault(section.table, []).append(reference)
+                if section.path:
+                    sections[section] = reference
         for name, references in by_table.items():
             planned.append(self._planned(connection, name, references, conditions, constants))
-        paths = [path for _, _, found in planned for path in found]
+        paths = [path for _, _, found, _ in planned for path in found]
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         connection.execute(f"SET allowed_paths = [{listed}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        for view, columns, found in planned:
+        schemas: dict[str, Schema] = {}
+        for view, columns, found, schema in planned:
             create_view(connection, self._shapes, view, columns, found)
+            schemas[".".join(view)] = schema
+        for section, reference in sections.items():
+            if not create_section(connection, section, schemas[section.table]):
+                raise QueryError(
+                    f"table {section.table} has no column {'.'.join(section.path)}; see `catchment describe "
+                    f"{section.table}`",
+                    "unknown_table",
+                    *place(sql, location(reference.node)),
+                )
         return len(paths)
 
     def _planned(
@@ -112,14 +128,14 @@ class DuckdbEngine:
         references: Sequence[Reference],
         conditions: Conditions,
         constants: Constants,
-    ) -> tuple[tuple[str, str], Columns, list[str]]:
+    ) -> tuple[tuple[str, str], Columns, list[str], Schema]:
         table = self._lake.load(name)
         columns = self._shapes.of_table(connection, str(table.metadata.table_uuid), table.schema())
         measured = {column: kind for column, kind in columns.items() if is_measured(column) and kind in MEASURABLE}
         needs = [conditions.filter(reference.node, measured, constants.evaluate) for reference in references]
         paths = [path_of(file.file_path) for file in plan(table, Or(AlwaysFalse(), AlwaysFalse(), *needs))]
         namespace, _, short = name.partition(".")
-        return (namespace, short), columns, paths
+        return (namespace, short), columns, paths, table.schema()
 
     def _bind(self, connection: duckdb.DuckDBPyConnection, statement: Statement, sql: str) -> duckdb.DuckDBPyRelation:
         text = statement.sql
@@ -132,12 +148,12 @@ class DuckdbEngine:
             raise refusal(error, sql) from error
 
 
-def _found(reference: Reference, known: Sequence[str], sql: str) -> str:
-    """The table that is meant; case does not matter. Raises QueryError with what is close."""
-    by_case = {name.lower(): name for name in known}
-    found = by_case.get(reference.name.lower())
+def _found(reference: Reference, known: Sequence[str], sql: str) -> Section:
+    """The table, or the section of one, that is meant; case does not matter. Raises QueryError with what is close."""
+    found = find_section(reference.name, known)
     if found is not None:
         return found
+    by_case = {name.lower(): name for name in known}
     where = place(sql, location(reference.node))
     close = difflib.get_close_matches(reference.name.lower(), by_case, n=1, cutoff=0.6)
     short = [name for name in known if name.partition(".")[2].lower() == reference.table.lower()]

@@ -38,6 +38,7 @@ from pyiceberg.types import (
 
 from catchment.errors import Incompatible
 from catchment.lake.plan import shape_of
+from catchment.query.sections import SEPARATOR, Section, columns_of
 
 Columns = dict[str, str]
 """Name → DuckDB type, as DuckDB prints it."""
@@ -107,6 +108,20 @@ def create_view(
         parts = [f"SELECT {_selected(columns, {})} WHERE false"]
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(name[0])}")
     connection.execute(f"CREATE VIEW {quoted(name[0])}.{quoted(name[1])} AS {' UNION ALL '.join(parts)}")
+
+
+def create_section(connection: duckdb.DuckDBPyConnection, section: Section, schema: Schema) -> bool:
+    """Make the view of a section of a table whose view is there; False when the table has no such column."""
+    columns = columns_of(schema, section.path)
+    if columns is None:
+        return False
+    namespace, _, table = section.table.partition(".")
+    wanted = ", ".join(f"{'.'.join(map(quoted, place))} AS {quoted(name)}" for place, name in columns)
+    view = quoted(SEPARATOR.join((table, *section.path)))
+    connection.execute(
+        f"CREATE VIEW {quoted(namespace)}.{view} AS SELECT {wanted} FROM {quoted(namespace)}.{quoted(table)}"
+    )
+    return True
 
 
 def _selected(columns: Columns, held: Columns) -> str:
