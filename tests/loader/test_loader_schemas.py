@@ -6,7 +6,9 @@ import uuid
 from pathlib import Path
 
 import orjson
+import pytest
 
+from catchment.ingestion.loader import tables
 from catchment.log.port import TopicPartition
 from tests.loader import scene
 
@@ -66,3 +68,36 @@ def test_a_schema_that_does_not_compile_refuses_its_pings_only(tmp_path: Path) -
     assert scene.column(lake, "shop.order_v1", "item") == ["a"]
     assert scene.column(lake, "monitoring.errors", "code") == ["schema_unusable"]
     assert "refund.1.schema.json" in str(scene.column(lake, "monitoring.errors", "detail"))
+
+
+def test_a_telemetry_doctype_without_schema_is_announced_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.write_schemas(tmp_path)
+    monkeypatch.setattr(tables, "MAX_ANNOUNCED", 2)
+    log, _ = scene.open_parts(tmp_path)
+    log.create("raw", scene.PARTITIONS)
+    writer = log.open_writer(TopicPartition("raw", 0))
+    doctypes = ["one", "two", "one", "one", "two", "three", "one"]
+    writer.append(
+        [
+            scene.raw_record(
+                f"/submit/telemetry/{uuid.UUID(int=number)}/{doctype}/App/1.0/release/1",
+                b'{"version": %d}' % number,
+                number,
+            )
+            for number, doctype in enumerate(doctypes)
+        ]
+    )
+    writer.close()
+    log.close()
+    before = tables.NEW_DOCTYPES._value.get()
+    scene.run_loader(tmp_path, None, flush_bytes=1)
+    told = [line for line in capsys.readouterr().err.splitlines() if "new_doctype" in line]
+    assert [line.split(" new_doctype ")[1] for line in told] == [
+        "namespace=telemetry doctype=one version=0",
+        "namespace=telemetry doctype=two version=1",
+    ]
+    assert tables.NEW_DOCTYPES._value.get() - before == 2
+    _, lake = scene.open_parts(tmp_path)
+    assert scene.column(lake, "telemetry.unregistered", "document_type") == sorted(doctypes)

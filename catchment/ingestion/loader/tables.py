@@ -2,7 +2,8 @@
 
 A buffer knows, for each raw partition, the offset that its table has recorded (`expected`): rows below it were
 committed by an earlier life of the loader and are skipped. Documents of a doctype that has no schema share the table
-`<namespace>.unregistered`, so that a stranger who invents doctypes cannot make tables.
+`<namespace>.unregistered`, so that a stranger who invents doctypes cannot make tables. Each such doctype is announced
+once, because its producer usually waits for a schema.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from catchment import metrics
 from catchment.document import Document
 from catchment.errors import Missing, Transient
 from catchment.events import Events
@@ -25,6 +27,12 @@ from catchment.lake.tables import Lake
 from catchment.log.port import TopicPartition
 from catchment.schemas.registry import Registry
 from catchment.schemas.shape import Struct
+
+NEW_DOCTYPES = metrics.counter(
+    "loader_new_doctypes_total", "Doctypes without a schema that this process met for the first time.", "doctypes"
+)
+MAX_ANNOUNCED = 10_000
+"""Most doctypes without a schema that a process announces; who invents more of them is no producer."""
 
 
 class Rows(Protocol):
@@ -71,6 +79,8 @@ class Buffers:
         self._registry = registry
         self._events = events
         self._by_doctype: dict[tuple[str, str, int], TableBuffer] = {}
+        """Of doctypes with a schema only: of the others there may be any number."""
+        self._announced: set[tuple[str, str]] = set()
         self._by_table: dict[str, TableBuffer] = {}
 
     def add_document(self, document: Document, source: TopicPartition, offset: int) -> None:
@@ -114,17 +124,25 @@ class Buffers:
 
     def _open(self, key: tuple[str, str, int]) -> TableBuffer:
         schema = self._registry.find(*key)
-        table = schema.table if schema else f"{key[0]}.unregistered"
-        shape = schema.shape if schema else None
+        if schema is None:
+            self._announce(*key)
+            table = f"{key[0]}.unregistered"
+            return self._by_table.get(table) or self._buffer(table, lambda: Columns(None))
+        table, shape = schema.table, schema.shape
         buffer = self._by_doctype[key] = self._by_table.get(table) or self._buffer(
             table, lambda: self._fit(table, shape)
         )
         return buffer
 
-    def _fit(self, table: str, shape: Struct | None) -> Columns:
+    def _announce(self, namespace: str, doctype: str, version: int) -> None:
+        if (namespace, doctype) in self._announced or len(self._announced) >= MAX_ANNOUNCED:
+            return
+        self._announced.add((namespace, doctype))
+        NEW_DOCTYPES.inc()
+        self._events.warning("new_doctype", namespace=namespace, doctype=doctype, version=version)
+
+    def _fit(self, table: str, shape: Struct) -> Columns:
         """Columns for this shape, as far as the table that is there can hold them."""
-        if shape is None:
-            return Columns(None)
         try:
             held = self._lake.load(table).schema().as_arrow()
         except Missing:
