@@ -157,6 +157,21 @@ def _judged_at(data: bytes, at: int, limit: int) -> tuple[int, int]:
     return end + 1, end + 1 + length
 
 
+def split(data: bytes, max_message_bytes: int = _MAX_UINT32) -> tuple[list[bytes], bytes]:
+    """The messages of all whole frames in `data`, not decoded, and the bytes of the frame that is not whole. For what
+    is known to be undamaged by other means: it is strict, and raises BadFrame with the offset in `data`."""
+    payloads, at = list[bytes](), 0
+    try:
+        while True:
+            start, end = _message_at(data, at, max_message_bytes)
+            if start < 0 or end > len(data):
+                return payloads, data[at:]
+            payloads.append(data[start:end])
+            at = end
+    except _Bad as bad:
+        raise BadFrame(bad.at, str(bad)) from bad
+
+
 class StreamReader:
     """Reads frames from chunks of a stream, strictly: the first bad byte ends it.
 

@@ -22,6 +22,7 @@ from catchment.log.port import Log, TopicPartition
 from catchment.service import RunFile, read_run_files
 
 LOADER_GROUP = "loader"
+ARCHIVER_GROUP = "archiver"
 TOPICS = ("raw", "decoded", "errors", "duplicates")
 ADMIN_TIMEOUT_S = 2.0
 
@@ -42,17 +43,24 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """A partition: records from `start` to `end`; `committed` is the loader group's next to read (raw only)."""
+    """A partition: records from `start` to `end`; `committed` and `archived` are the next to read of the groups of the
+    loader and of the archiver (raw only)."""
 
     source: TopicPartition
     start: int
     end: int
     committed: int | None
+    archived: int | None = None
 
     @property
     def lag(self) -> int:
         """Records that the loader has not finished; 0 for topics that it does not read."""
         return 0 if self.source.topic != "raw" else self.end - max(self.committed or 0, self.start)
+
+    @property
+    def unarchived(self) -> int:
+        """Records that are not in the landfill yet; 0 for topics that are not archived."""
+        return 0 if self.source.topic != "raw" else self.end - max(self.archived or 0, self.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,10 @@ class Snapshot:
     @property
     def lag(self) -> int:
         return sum(part.lag for part in self.partitions)
+
+    @property
+    def unarchived(self) -> int:
+        return sum(part.unarchived for part in self.partitions)
 
     def total(self, metric: str, **labels: str) -> float:
         """Sum of a metric over all services and series that have these labels."""
@@ -117,8 +129,10 @@ def _partitions(log: Log) -> list[PartitionState]:
         for number in range(count):
             source = TopicPartition(topic, number)
             bounds = log.bounds(source)
-            committed = log.committed(LOADER_GROUP, source) if topic == "raw" else None
-            states.append(PartitionState(source, bounds.start, bounds.end, committed))
+            committed, archived = (
+                log.committed(group, source) if topic == "raw" else None for group in (LOADER_GROUP, ARCHIVER_GROUP)
+            )
+            states.append(PartitionState(source, bounds.start, bounds.end, committed, archived))
     return states
 
 

@@ -20,6 +20,7 @@ from catchment.events import Events
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from catchment.database.database import Database
     from catchment.ingestion.inspection.failures import Failures
     from catchment.ingestion.inspection.receipts import Receipts
+    from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
     from catchment.query.port import QueryEngine
     from catchment.schemas.registry import Registry
@@ -70,6 +72,7 @@ SECTIONS: dict[str, type] = {
     "limits": LimitSettings,
     "loader": LoaderSettings,
     "ledger": LedgerSettings,
+    "landfill": LandfillSettings,
     "sql": SqlSettings,
     "console": ConsoleSettings,
     "simulate": SimulateSettings,
@@ -104,6 +107,9 @@ class Platform:
 
     def lake(self) -> Lake:
         return self._lake
+
+    def landfill(self) -> Landfill:
+        return self._landfill
 
     def engine(self) -> QueryEngine:
         return self._engine
@@ -165,6 +171,13 @@ class Platform:
 
         self.home.mkdir(parents=True, exist_ok=True)
         return open_database(self.config.section(DatabaseSettings), self.home)
+
+    @cached_property
+    def _landfill(self) -> Landfill:
+        from catchment.ingestion.landfill.shelf import Landfill
+        from catchment.objects.open import open_objects
+
+        return Landfill(open_objects(self.config.section(ObjectsSettings).url, self.home))
 
     @cached_property
     def _engine(self) -> QueryEngine:

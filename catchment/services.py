@@ -13,6 +13,7 @@ from catchment.events import Events
 from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
@@ -31,7 +32,7 @@ def specs(platform: Platform) -> list[ServiceSpec]:
         raise BadConfig("[edge] port is 0 with several workers, which share one port; name a port")
     names = [("edge", number) for number in range(edge.workers)]
     names += [("loader", number) for number in range(loader.processes)]
-    names += [("ledger", 0), ("console", 0)]
+    names += [("archiver", 0), ("ledger", 0), ("console", 0)]
     return [
         ServiceSpec(f"{kind}-{number}", (*platform.command, "run", kind, "--number", str(number)), stop_within_s=60.0)
         for kind, number in names
@@ -53,6 +54,7 @@ def run(platform: Platform, kind: str, number: int) -> None:
     runners: Mapping[str, Callable[[Platform, int, Events], None]] = {
         "edge": _run_edge,
         "loader": _run_loader,
+        "archiver": _run_archiver,
         "ledger": _run_ledger,
         "console": _run_console,
     }
@@ -121,6 +123,31 @@ def _run_ledger(platform: Platform, number: int, events: Events) -> None:
             announce(0)
             ledger.run()
     database.close()
+
+
+def _run_archiver(platform: Platform, number: int, events: Events) -> None:
+    from catchment.ingestion.landfill.archiver import Archiver, edge_name
+
+    settings = platform.config.section(LandfillSettings)
+    archiver = Archiver(
+        settings,
+        edge_name(platform.home),
+        platform.log(),
+        platform.landfill(),
+        platform.clock,
+        events,
+        is_first=number == 0,
+    )
+    runtime.on_stop_signal(archiver.stop)
+
+    def waits() -> list[Finding]:
+        return [Finding("archiver_waits", WARNING, archiver.last_error)] if archiver.last_error else []
+
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"ship": waits}) as admin:
+        announcement = _run_file(platform, "archiver", number, "", admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            announce(0)
+            archiver.run()
 
 
 def _run_console(platform: Platform, number: int, events: Events) -> None:

@@ -37,8 +37,10 @@ def up(platform: Platform, quiet: bool) -> None:
 
 
 @click.command()
-@click.argument("service", type=click.Choice(["edge", "loader", "ledger", "console"]))
-@click.option("--number", type=click.IntRange(min=0), default=0, help="Which edge worker or loader this is, from 0.")
+@click.argument("service", type=click.Choice(["edge", "loader", "archiver", "ledger", "console"]))
+@click.option(
+    "--number", type=click.IntRange(min=0), default=0, help="Which edge worker, loader or archiver this is, from 0."
+)
 @click.pass_obj
 def run(platform: Platform, service: str, number: int) -> None:
     """Run one service in this process: for a cluster of machines, or under another supervisor.

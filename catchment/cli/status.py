@@ -21,7 +21,7 @@ COLOURS = {"up": "green", "unhealthy": "yellow", "silent": "red", "down": "red"}
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, help="How long rates are measured.")
 @click.pass_obj
 def status(platform: Platform, output: str, seconds: float) -> None:
-    """Show each service's state, the loader's lag, the rate of each stage, and the disk.
+    """Show each service's state, the lag of loader and archiver, the rate of each stage, and the disk.
 
     Exit code 0 when all is well, 3 when a service is down, silent or unhealthy, or nothing runs.
     """
@@ -51,11 +51,11 @@ def tables(snapshot: Snapshot, rates: Rates) -> list[Table]:
     for service in snapshot.services:
         services.add_row(*_service_row(service, snapshot.at_ns))
     topics = Table(title="Topics", title_justify="left")
-    for heading in ("topic", "records", "per second", "not yet loaded"):
+    for heading in ("topic", "records", "per second", "not yet loaded", "not yet archived"):
         topics.add_column(heading, justify="left" if heading == "topic" else "right")
     for topic in TOPICS:
-        lag = f"{snapshot.lag:,}" if topic == "raw" else ""
-        topics.add_row(topic, f"{snapshot.records(topic):,}", f"{rates.per_s[topic]:,.1f}", lag)
+        lags = [f"{snapshot.lag:,}", f"{snapshot.unarchived:,}"] if topic == "raw" else []
+        topics.add_row(topic, f"{snapshot.records(topic):,}", f"{rates.per_s[topic]:,.1f}", *lags)
     return [services, topics]
 
 
@@ -83,10 +83,13 @@ def document(snapshot: Snapshot, rates: Rates) -> dict[str, object]:
                 "end": part.end,
                 "committed": part.committed,
                 "lag": part.lag,
+                "archived": part.archived,
+                "unarchived": part.unarchived,
             }
             for part in snapshot.partitions
         ],
         "lag": snapshot.lag,
+        "unarchived": snapshot.unarchived,
         "per_s": dict(rates.per_s),
         "home_bytes": snapshot.home_bytes,
         "free_bytes": snapshot.free_bytes,

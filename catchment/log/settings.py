@@ -47,10 +47,16 @@ class LogSettings:
         minimum=0,
     )
     raw_max_age_s: float = option(
-        7 * _DAY_S, "Submissions older than this go once the loader is behind them.", unit="seconds", minimum=60
+        7 * _DAY_S,
+        "Submissions older than this go once the loader and the archiver are behind them.",
+        unit="seconds",
+        minimum=60,
     )
     raw_max_bytes: int = option(
-        20 * 1024**3, "Submissions beyond this size go once the loader is behind them.", unit="bytes", minimum=0
+        20 * 1024**3,
+        "Submissions beyond this size go once the loader and the archiver are behind them.",
+        unit="bytes",
+        minimum=0,
     )
     stream_max_age_s: float = option(
         2 * _DAY_S, "Decoded, error, duplicate and deferred records older than this go.", unit="seconds", minimum=60
@@ -63,7 +69,7 @@ class LogSettings:
 def retention_of(settings: LogSettings, topic: str) -> Retention:
     """The rule for `topic` when it was created without one; topics that the platform does not know are kept."""
     if topic == "raw":
-        return Retention(settings.raw_max_bytes, settings.raw_max_age_s, ("loader",))
+        return Retention(settings.raw_max_bytes, settings.raw_max_age_s, ("loader", "archiver"))
     if topic in _STREAMS:
         return Retention(settings.stream_max_bytes, settings.stream_max_age_s)
     return Retention()

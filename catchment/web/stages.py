@@ -112,6 +112,12 @@ def _log(snapshot: Snapshot, samples: Sequence[Sample]) -> Stage:
         (
             Fact("oldest waits", "–" if delay is None else duration(delay) if delay else "none", "Age of the oldest"),
             Fact("total", count(total), "Pings ever written to topic raw"),
+            Fact(
+                "to archive",
+                count(snapshot.unarchived),
+                "Pings that are not in the landfill yet; it gets them every few minutes",
+                _state(snapshot, "archiver")[0],
+            ),
         ),
     )
 

@@ -33,7 +33,7 @@ FLOORS = (
         "service",
         "units",
     },
-    {"log", "schemas", "lake", "query", "database"},
+    {"log", "objects", "schemas", "lake", "query", "database"},
     {"ingestion", "producers"},
     {"observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
 )

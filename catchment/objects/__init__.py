@@ -1,0 +1,1 @@
+"""Objects: whole files under keys. `port` defines the words; one backend a module beside it."""

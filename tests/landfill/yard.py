@@ -1,0 +1,135 @@
+"""A small yard for the archiver: a home with two raw partitions over three hours, and what the landfill must hold.
+
+`run_archiver` is what a child process does: ship until all is shipped, dying at the n-th crash point if told so.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import uuid
+from pathlib import Path
+
+from catchment import message
+from catchment.clock import Clock, SystemClock
+from catchment.events import Events
+from catchment.ingestion.landfill.archiver import GROUP, Archiver, edge_name
+from catchment.ingestion.landfill.layout import HOUR_NS
+from catchment.ingestion.landfill.settings import LandfillSettings
+from catchment.ingestion.landfill.shelf import Landfill
+from catchment.log.open import open_log
+from catchment.log.port import Log, TopicPartition
+from catchment.log.settings import LogSettings
+from catchment.objects.open import open_objects
+
+PARTITIONS = 2
+HOURS = 3
+START_NS = 1_790_000_000_000_000_000 // HOUR_NS * HOUR_NS
+ADDRESS = "203.0.113.77"
+
+
+def raw_record(number: int, received_ns: int, doctype: str = "order") -> bytes:
+    """A record as the edge makes it; `number` makes it unlike all others."""
+    fields = [
+        message.Field("remote_addr", (ADDRESS,)),
+        message.Field("uri", (f"/submit/shop/{doctype}/1/{uuid.UUID(int=number)}",)),
+        message.Field("content", (b'{"item": "thing"}' + b" " * (number % 50),), message.BYTES),
+    ]
+    return message.encode(
+        message.Message(uuid.UUID(int=number).bytes, received_ns, "raw", "moz_ingest", hostname="edge", fields=fields)
+    )
+
+
+def records_of(partition: int, count: int) -> list[bytes]:
+    """`count` records over HOURS hours; some late ones, some that are no message, one empty."""
+    found = []
+    for number in range(count):
+        received_ns = START_NS + number * HOURS * HOUR_NS // count
+        if number % 9 == 5:
+            received_ns -= HOUR_NS // 3
+        payload = raw_record(partition * 1_000_000 + number, received_ns, "refund" if number % 4 == 0 else "order")
+        if number % 13 == 7:
+            payload = b"" if number == 7 else b"no message " + str(number).encode()
+        found.append(payload)
+    return found
+
+
+def open_yard(home: Path, clock: Clock | None = None) -> tuple[Log, Landfill]:
+    clock, events = clock or SystemClock(), Events("test", io.StringIO())
+    log = open_log(LogSettings(min_free_bytes=0, segment_bytes=4096), home, clock, events)
+    return log, Landfill(open_objects("file:objects", home))
+
+
+def fill(home: Path, count: int) -> dict[str, list[bytes]]:
+    """Write `count` records to each partition; by source."""
+    log, _ = open_yard(home)
+    log.create("raw", PARTITIONS)
+    written = {}
+    for partition in range(PARTITIONS):
+        source = TopicPartition("raw", partition)
+        payloads = records_of(partition, count)
+        writer = log.open_writer(source)
+        for at in range(0, count, 10):
+            writer.append(payloads[at : at + 10])
+        writer.close()
+        written[str(source)] = payloads
+    log.close()
+    return written
+
+
+class CrashPoints:
+    """Counts the points that the archiver passes, dies at one of them, and stops it when all is packed."""
+
+    def __init__(self, log: Log, die_at: int | None) -> None:
+        self.passed: list[str] = []
+        self.archiver: Archiver | None = None
+        self._log = log
+        self._die_at = die_at
+
+    def __call__(self, point: str) -> None:
+        self.passed.append(point)
+        if len(self.passed) == self._die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        assert self.archiver is not None
+        if point == "committed" and is_archived(self._log):
+            self.archiver.stop()
+
+
+def is_archived(log: Log) -> bool:
+    """Whether the group has shipped all that is there."""
+    sources = [TopicPartition("raw", number) for number in range(PARTITIONS)]
+    return all(log.committed(GROUP, source) == log.bounds(source).end for source in sources)
+
+
+def run_archiver(home: Path, die_at: int | None, journal: Path | None = None, object_bytes: int = 3000) -> None:
+    """Ship everything; what a child process does. Writes the points passed to `journal`."""
+    log, landfill = open_yard(home)
+    points = CrashPoints(log, die_at)
+    settings = LandfillSettings(object_bytes=object_bytes, object_age_s=0.1)
+    archiver = Archiver(
+        settings, edge_name(home), log, landfill, SystemClock(), Events("archiver", sys.stderr), at=points
+    )
+    points.archiver = archiver
+    if not is_archived(log):
+        archiver.run()
+    log.close()
+    if journal is not None:
+        journal.write_text("\n".join(points.passed))
+
+
+def check(home: Path, written: dict[str, list[bytes]]) -> None:
+    """The union of the objects is what was written, each record once, at its offset; and each index is right."""
+    _, landfill = open_yard(home)
+    held: dict[str, dict[int, bytes]] = {source: {} for source in written}
+    for index in landfill.indexes(0, START_NS + (HOURS + 1) * HOUR_NS):
+        assert landfill.problem(index) is None
+        for block in landfill.blocks(index):
+            for record in block:
+                assert record.offset not in held[index.source], f"{index.key} holds {record.offset} again"
+                held[index.source][record.offset] = record.payload
+    for source, payloads in written.items():
+        assert held[source] == dict(enumerate(payloads)), source
+    objects = [path.name for path in (home / "objects" / "landfill").rglob("*") if path.is_file()]
+    assert len(objects) == 2 * len({name.split(".heka")[0].split(".index")[0] for name in objects})
