@@ -32,6 +32,8 @@ COMMANDS = {
     "sql": "catchment.cli.sql:sql",
     "tables": "catchment.cli.sql:tables",
     "describe": "catchment.cli.sql:describe",
+    "landfill": "catchment.cli.landfill:landfill",
+    "replay": "catchment.cli.replay:replay",
 }
 """Command name → where it lives, in the order in which help lists them."""
 

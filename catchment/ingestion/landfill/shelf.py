@@ -84,6 +84,10 @@ class Landfill:
         name = key.removesuffix(OBJECT).removesuffix(INDEX)
         return read_index(name + INDEX, self._objects.get(name + INDEX))
 
+    def content(self, key: str) -> bytes:
+        """The bytes of an object. Raises Missing."""
+        return self._objects.get(key)
+
     def blocks(self, index: Index) -> Iterator[list[Record]]:
         """The records of an object in order, in blocks. Raises Corrupt when it is not as its index says,
         Missing when it has expired."""

@@ -33,6 +33,7 @@ NEW_DOCTYPES = metrics.counter(
 )
 MAX_ANNOUNCED = 10_000
 """Most doctypes without a schema that a process announces; who invents more of them is no producer."""
+UNREGISTERED_TABLE = "unregistered"
 
 
 class Rows(Protocol):
@@ -123,14 +124,12 @@ class Buffers:
         self._by_table.clear()
 
     def _open(self, key: tuple[str, str, int]) -> TableBuffer:
-        schema = self._registry.find(*key)
-        if schema is None:
+        table, shape = table_of(self._registry, *key)
+        if shape is None:
             self._announce(*key)
-            table = f"{key[0]}.unregistered"
             return self._by_table.get(table) or self._buffer(table, lambda: Columns(None))
-        table, shape = schema.table, schema.shape
         buffer = self._by_doctype[key] = self._by_table.get(table) or self._buffer(
-            table, lambda: self._fit(table, shape)
+            table, lambda: columns_of(self._lake, table, shape, self._events)
         )
         return buffer
 
@@ -141,20 +140,29 @@ class Buffers:
         NEW_DOCTYPES.inc()
         self._events.warning("new_doctype", namespace=namespace, doctype=doctype, version=version)
 
-    def _fit(self, table: str, shape: Struct) -> Columns:
-        """Columns for this shape, as far as the table that is there can hold them."""
-        try:
-            held = self._lake.load(table).schema().as_arrow()
-        except Missing:
-            return Columns(shape)
-        shape, differing = fitted(shape, held)
-        if differing:
-            self._events.warning("schema_differs_from_table", table=table, columns=", ".join(differing))
-        return Columns(shape)
-
     def _buffer(self, table: str, columns: Callable[[], Any]) -> TableBuffer:
         buffer = self._by_table[table] = TableBuffer(table, columns(), _recorded(self._lake, table))
         return buffer
+
+
+def table_of(registry: Registry, namespace: str, doctype: str, version: int) -> tuple[str, Struct | None]:
+    """The table of a doctype's documents, and their shape if they have a schema."""
+    schema = registry.find(namespace, doctype, version)
+    return (schema.table, schema.shape) if schema else (f"{namespace}.{UNREGISTERED_TABLE}", None)
+
+
+def columns_of(lake: Lake, table: str, shape: Struct | None, events: Events) -> Columns:
+    """Columns for this shape, as far as the table that is there can hold them."""
+    if shape is None:
+        return Columns(None)
+    try:
+        held = lake.load(table).schema().as_arrow()
+    except Missing:
+        return Columns(shape)
+    shape, differing = fitted(shape, held)
+    if differing:
+        events.warning("schema_differs_from_table", table=table, columns=", ".join(differing))
+    return Columns(shape)
 
 
 def _recorded(lake: Lake, table: str) -> dict[str, int]:

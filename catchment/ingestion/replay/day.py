@@ -1,0 +1,292 @@
+"""One day of a replay: decode its deliveries, gather rows, and replace what the tables hold of them.
+
+Rows become files as soon as `flush_bytes` of them wait. At the end there is one commit a table, monitoring.errors last:
+a row of it is what `--errors-only` would need again, should the day be done anew.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.manifest import DataFile
+
+from catchment.document import Document
+from catchment.events import Events
+from catchment.ingestion.decoder.chain import Decoder
+from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.deduplication import Deduplicator, Sighting
+from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
+from catchment.ingestion.loader.tables import UNREGISTERED_TABLE, Rows, columns_of, table_of
+from catchment.ingestion.replay.deliveries import (
+    KEY_COLUMNS,
+    REMOVED,
+    REPLACED,
+    UNREGISTERED_KEY_COLUMNS,
+    Deliveries,
+    Judge,
+    keyed,
+    micros,
+    outlived,
+    suffix_of,
+)
+from catchment.ingestion.replay.selection import DAY_NS, Delivery
+from catchment.lake import replacing
+from catchment.lake.columns import Columns
+from catchment.lake.replacing import Doomed, Span
+from catchment.lake.tables import Lake
+from catchment.log.port import Record, TopicPartition
+from catchment.schemas.names import snake_case
+from catchment.schemas.registry import Registry
+
+ERROR_KEYS = ("source", "source_offset", "submission_timestamp")
+
+
+@dataclass(slots=True)
+class TableReport:
+    """Rows of one table: `added` were not there, `replaced` were, `removed` are there no more. `changed` counts, by
+    column, replaced rows that differ; it is known only after a dry run."""
+
+    added: int = 0
+    replaced: int = 0
+    removed: int = 0
+    changed: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class DayReport:
+    """What a day's deliveries became. `failures` are by code."""
+
+    deliveries: int = 0
+    documents: int = 0
+    repeats: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, TableReport] = field(default_factory=dict)
+
+
+class Target(Protocol):
+    """Where a day's rows go: the lake, or a comparison with it."""
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Keep rows of a table until `replace`."""
+        ...
+
+    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span) -> TableReport:
+        """Bring in what was written of the table, and take out what `doomed` names."""
+        ...
+
+
+class LakeTarget:
+    """Changes the lake. Until a table's commit its rows are in files that nothing names."""
+
+    def __init__(self, lake: Lake, at: Callable[[str], None]) -> None:
+        self._lake = lake
+        self._at = at
+        self._files: dict[str, list[DataFile]] = defaultdict(list)
+
+    def write(self, table: str, rows: pa.Table) -> None:
+        self._files[table] += replacing.write(self._lake, table, rows)
+        self._at("rows_written")
+
+    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span) -> TableReport:
+        files = self._files.pop(table, [])
+        gone = replacing.replace(self._lake, table, files, columns, doomed, span, self._at)
+        self._at(f"table_replaced {table}")
+        written = sum(file.record_count for file in files)
+        return TableReport(max(written - gone[REPLACED], 0), gone[REPLACED], gone.total() - gone[REPLACED])
+
+
+class Day:
+    """The work of one day."""
+
+    def __init__(
+        self,
+        day: int,
+        lake: Lake,
+        registry: Registry,
+        decoder: Decoder,
+        deduplicator: Deduplicator,
+        events: Events,
+        target: Target,
+        *,
+        window_h: float,
+        flush_bytes: int,
+    ) -> None:
+        self.report = DayReport()
+        self._lake = lake
+        self._registry = registry
+        self._decoder = decoder
+        self._deduplicator = deduplicator
+        self._events = events
+        self._target = target
+        self._flush_bytes = flush_bytes
+        self._window_us = round(window_h * 3_600e6)
+        since_us = day * DAY_NS // 1000
+        self._span = Span(since_us, since_us + DAY_NS // 1000)
+        self._buffers: dict[str, Rows] = {}
+        self._doctype_buffers: dict[tuple[str, str, int], tuple[str, Columns]] = {}
+        self._written: set[str] = set()
+        self._held: dict[str, pa.Table] = {}
+        self._deliveries: dict[tuple[str, str], Deliveries] = defaultdict(Deliveries)
+        self._sources: list[str] = []
+        self._source_numbers: dict[str, int] = {}
+        self._seen_sources, self._seen_offsets, self._seen_us = array("q"), array("q"), array("q")
+        self._seen_failed = bytearray()
+        self._failures: Counter[str] = Counter()
+        self._known = lake.tables()
+
+    def add(self, deliveries: Sequence[Delivery]) -> None:
+        """Decode deliveries, which come in order of receipt."""
+        if not deliveries:
+            return
+        records = [Record(delivery.offset, delivery.payload) for delivery in deliveries]
+        outcomes = self._decoder.decode_batch(records, deliveries[0].source)
+        decoded = [(d, o) for d, o in zip(deliveries, outcomes, strict=True) if isinstance(o, Document)]
+        repeats = self._deduplicator.mark(
+            [Sighting.of(document, TopicPartition(d.edge, d.source.partition), d.offset) for d, document in decoded]
+        )
+        for (_, document), repeat in zip(decoded, repeats, strict=True):
+            place = self._deliveries[document.namespace, document.doctype]
+            place.add(document.document_id, document.submission_ns // 1000, repeat is None)
+            if repeat is None:
+                self._add_document(document)
+            else:
+                self.report.repeats += 1
+        for delivery, outcome in zip(deliveries, outcomes, strict=True):
+            if isinstance(outcome, Failure):
+                self._add_failure(outcome, delivery)
+            self._seen_sources.append(self._source_number(str(delivery.source)))
+            self._seen_offsets.append(delivery.offset)
+            self._seen_us.append(delivery.received_ns // 1000)
+            self._seen_failed.append(isinstance(outcome, Failure))
+        self.report.deliveries += len(deliveries)
+        for table, buffer in self._buffers.items():
+            if buffer.size_bytes >= self._flush_bytes:
+                self._flush(table, buffer)
+
+    def commit(self) -> DayReport:
+        """Replace the rows of every table that may have some, monitoring.errors last."""
+        for table, buffer in self._buffers.items():
+            if buffer.rows:
+                self._flush(table, buffer)
+        self._deduplicator.sync()
+        until = Span(self._span.since_us, self._span.until_us + self._window_us)
+        for table in sorted((self._written | self._touched()) - {ERRORS_TABLE}):
+            judge = Judge(self._deliveries_in(table), self._window_us)
+            self._tell(table, self._target.replace(table, _keys_of(table), judge, until))
+        if self.report.deliveries and (ERRORS_TABLE in self._written or ERRORS_TABLE in self._known):
+            self._tell(ERRORS_TABLE, self._target.replace(ERRORS_TABLE, ERROR_KEYS, self._settled(), self._span))
+        self.report.failures = dict(sorted(self._failures.items()))
+        return self.report
+
+    def _tell(self, table: str, report: TableReport) -> None:
+        if report != TableReport():
+            self.report.tables[table] = report
+
+    def _add_document(self, document: Document) -> None:
+        key = (document.namespace, document.doctype, document.version)
+        found = self._doctype_buffers.get(key)
+        if found is None:
+            table, shape = table_of(self._registry, *key)
+            columns = self._buffers.get(table) or columns_of(self._lake, table, shape, self._events)
+            assert isinstance(columns, Columns)
+            self._buffers[table] = columns
+            found = self._doctype_buffers[key] = (table, columns)
+        found[1].append(document)
+        self.report.documents += 1
+
+    def _add_failure(self, failure: Failure, delivery: Delivery) -> None:
+        self._failures[failure.code] += 1
+        buffer = self._buffers.setdefault(ERRORS_TABLE, FailureRows())
+        assert isinstance(buffer, FailureRows)
+        buffer.append(failure, delivery.source, delivery.offset)
+        if failure.namespace and failure.doctype and failure.document_id:
+            place = self._deliveries[failure.namespace, failure.doctype]
+            place.add(failure.document_id, failure.submission_ns // 1000, False)
+
+    def _flush(self, table: str, buffer: Rows) -> None:
+        rows = buffer.take()
+        if table != ERRORS_TABLE:
+            rows = self._without_outlived(table, rows)
+        if rows.num_rows:
+            self._written.add(table)
+            self._target.write(table, rows)
+
+    def _without_outlived(self, table: str, rows: pa.Table) -> pa.Table:
+        """The rows, but for those that an earlier row outside of the replay makes repeats."""
+        held = self._held.get(table)
+        if held is None:
+            before = Span(self._span.since_us - self._window_us, self._span.until_us)
+            held = self._held[table] = keyed(replacing.keys(self._lake, table, _keys_of(table), before))
+        if not held.num_rows:
+            return rows
+        chunk = keyed(rows.select(list(_keys_of(table))))
+        gone = outlived(chunk, held, self._deliveries_in(table), self._window_us)
+        if not gone:
+            return rows
+        ids = {key.partition("/")[0] for key in gone}
+        for doctype in self._doctypes_in(table):
+            self._deliveries[doctype].demote(ids)
+        kept = rows.filter(pc.invert(pc.is_in(chunk.column("key"), pa.array(sorted(gone)))))
+        self.report.documents -= rows.num_rows - kept.num_rows
+        self.report.repeats += rows.num_rows - kept.num_rows
+        return kept
+
+    def _touched(self) -> set[str]:
+        """Tables that may hold rows of the deliveries: of any version of their doctypes, or without a schema."""
+        return {table for table in self._known if self._doctypes_in(table)}
+
+    def _doctypes_in(self, table: str) -> list[tuple[str, str]]:
+        return [doctype for doctype in self._deliveries if _may_be_in(table, *doctype)]
+
+    def _deliveries_in(self, table: str) -> list[pa.Table]:
+        is_registered = not table.endswith(f".{UNREGISTERED_TABLE}")
+        return [
+            self._deliveries[doctype].table("" if is_registered else suffix_of(doctype[1]))
+            for doctype in self._doctypes_in(table)
+        ]
+
+    def _source_number(self, source: str) -> int:
+        number = self._source_numbers.get(source)
+        if number is None:
+            number = self._source_numbers[source] = len(self._sources)
+            self._sources.append(source)
+        return number
+
+    def _settled(self) -> Doomed:
+        """Rows of monitoring.errors whose submissions were decoded now: REPLACED if they failed anew, else REMOVED."""
+        sources = pa.DictionaryArray.from_arrays(pa.array(self._seen_sources, pa.int64()), pa.array(self._sources))
+        seen = _places(sources.cast(pa.string()), pa.array(self._seen_offsets), pa.array(self._seen_us))
+        failed = seen.filter(pa.array(self._seen_failed, pa.uint8()).cast(pa.bool_()))
+
+        def why(rows: pa.Table) -> pa.Array:
+            sources, offsets, times = rows.combine_chunks().columns
+            places = _places(sources.cast(pa.string()), offsets, micros(times))
+            reasons = pc.if_else(pc.is_in(places, failed), REPLACED, REMOVED)
+            return _one(pc.if_else(pc.is_in(places, seen), reasons, pa.scalar(None, pa.string())))
+
+        return why
+
+
+def _places(sources: Any, offsets: Any, times_us: Any) -> Any:
+    return pc.binary_join_element_wise(sources, offsets.cast(pa.string()), times_us.cast(pa.string()), "@")
+
+
+def _one(column: Any) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _may_be_in(table: str, namespace: str, doctype: str) -> bool:
+    if table == f"{namespace}.{UNREGISTERED_TABLE}":
+        return True
+    return re.fullmatch(rf"{re.escape(f'{snake_case(namespace)}.{snake_case(doctype)}')}_v\d+", table) is not None
+
+
+def _keys_of(table: str) -> tuple[str, ...]:
+    return UNREGISTERED_KEY_COLUMNS if table.endswith(f".{UNREGISTERED_TABLE}") else KEY_COLUMNS
