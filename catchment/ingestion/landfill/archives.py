@@ -26,6 +26,7 @@ from catchment.framing import MAX_MESSAGE_BYTES, Damage, Framed, Source, read_ar
 _ZSTD, _GZIP = b"\x28\xb5\x2f\xfd", b"\x1f\x8b"
 _UUID_TAG = 0x0A
 _SLACK_BYTES = 64 * 1024
+_READ_BYTES = 64 * 1024
 
 
 def read_file(name: str, file: BinaryIO) -> Iterator[Framed | Damage]:
@@ -61,7 +62,35 @@ def _unpacked(file: BinaryIO) -> Source:
     buffered = io.BufferedReader(cast(io.RawIOBase, file)) if not isinstance(file, io.BufferedReader) else file
     head = buffered.peek(4)[:4]
     if head == _ZSTD:
-        return cast(Source, zstandard.ZstdDecompressor().stream_reader(buffered, read_across_frames=True))
+        return _Zstd(buffered)
     if head.startswith(_GZIP):
         return cast(Source, gzip.GzipFile(fileobj=buffered))
     return buffered
+
+
+class _Zstd:
+    """The content of zstd frames; unlike the library's reader it tells when the last one is cut short."""
+
+    def __init__(self, file: Source) -> None:
+        self._file = file
+        self._unpacking = zstandard.ZstdDecompressor().decompressobj()
+        self._is_within = False
+
+    def read(self, size: int, /) -> bytes:
+        while chunk := self._file.read(_READ_BYTES):
+            unpacked = self._take(chunk)
+            if unpacked:
+                return unpacked
+        if self._is_within:
+            raise EOFError("a zstd frame is cut short")
+        return b""
+
+    def _take(self, chunk: bytes) -> bytes:
+        parts = []
+        while chunk:
+            parts.append(self._unpacking.decompress(chunk))
+            chunk = self._unpacking.unused_data
+            self._is_within = not self._unpacking.eof
+            if self._unpacking.eof:
+                self._unpacking = zstandard.ZstdDecompressor().decompressobj()
+        return b"".join(parts)
