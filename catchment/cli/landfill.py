@@ -22,6 +22,8 @@ OUTPUT = click.option("--format", "output", type=click.Choice(["text", "json"]),
 SINCE = click.option("--since", type=Moment(), default="7d", show_default=True, help="First receipt time.")
 UNTIL = click.option("--until", type=Moment(), default="now", show_default=True, help="End of the time, not included.")
 _BODY_CHARACTERS = 200
+_OBJECTS_WIDTH = 180
+"""A key is one piece, to be copied."""
 
 
 @click.group()
@@ -66,7 +68,8 @@ def ls(
         shown.add_column(name.replace("_", " "), justify="right" if isinstance(value, int) else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(_shown(name, value) for name, value in row.items()))
-    Console().print(shown)
+    console = Console()
+    Console(width=max(console.width, _OBJECTS_WIDTH if by_object else 0)).print(shown)
 
 
 @landfill.command("show")

@@ -165,7 +165,7 @@ def _print(report: Report, is_dry: bool) -> None:
         console.print(failing)
     skipped = f"; {report.skipped} days were finished before" if report.skipped else ""
     console.print(
-        f"{total.deliveries:,} submissions of {len(report.days):,} days: {total.documents:,} documents, "
+        f"{total.deliveries:,} submissions: {total.documents:,} documents, "
         f"{total.repeats:,} repeats, {sum(total.failures.values()):,} still failing{skipped}",
         highlight=False,
         soft_wrap=True,

@@ -62,7 +62,7 @@ def record(number: int, received_ns: int, doctype: str, document_id: str, body: 
 
 def submissions(partition: int, count: int) -> list[bytes]:
     """`count` submissions over the days: orders and refunds; every fifth with a `count` that only the mended schema
-    allows, every seventh no JSON, every ninth a repeat of the one three before."""
+    allows, every seventh no JSON, every ninth a repeat of the one three before; one that ends within a field."""
     found = []
     for number in range(count):
         received_ns = FIRST_NS + (number * DAYS * DAY_NS) // count + partition
@@ -76,6 +76,7 @@ def submissions(partition: int, count: int) -> list[bytes]:
         doctype = "refund" if number % 4 == 3 and number % 9 != 8 else "order"
         text = zlib.compress(text, wbits=31) if number % 2 else text
         found.append(record(partition * 1_000_000 + number, received_ns, doctype, document_id, text))
+    found[21] = found[21][:-3]
     return found
 
 

@@ -61,7 +61,7 @@ def test_what_failed_comes_in_once_its_schema_is_mended(home: Path) -> None:
     assert total.tables["monitoring.errors"].removed == len(before["monitoring.errors"]) - len(
         after["monitoring.errors"]
     )
-    assert set(total.failures) == {"json_invalid", "schema_violation"}
+    assert set(total.failures) == {"json_invalid", "message_malformed", "schema_violation"}
     stage.replay(home)
     assert stage.rows(home) == after
 
@@ -155,6 +155,11 @@ def test_records_that_the_loader_has_not_committed_are_left_to_it(home: Path) ->
     assert stage.ids(home, "shop.order_v1").count(str(uuid.UUID(int=7_000_000))) == 1
     assert stage.replay(home).total().deliveries == 2 * COUNT + 1
     assert stage.ids(home, "shop.order_v1").count(str(uuid.UUID(int=7_000_000))) == 1
+
+
+def test_a_home_without_anything_has_nothing_to_replay(tmp_path: Path) -> None:
+    scene.write_schemas(tmp_path)
+    assert stage.replay(tmp_path).total().deliveries == 0
 
 
 def test_no_row_that_a_replay_writes_holds_an_address(home: Path) -> None:

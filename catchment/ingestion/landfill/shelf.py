@@ -73,10 +73,14 @@ class Landfill:
         found = []
         for folder in folders:
             for stored in self._objects.list(f"{PREFIX}{folder}/"):
-                if stored.key.endswith(INDEX) and hour_of_key(stored.key) in hours:
+                if not stored.key.endswith(INDEX) or hour_of_key(stored.key) not in hours:
+                    continue
+                try:
                     index = read_index(stored.key, self._objects.get(stored.key))
-                    if index.earliest_ns < until_ns and index.latest_ns >= since_ns:
-                        found.append(index)
+                except Missing:
+                    continue  # it has expired since it was listed
+                if index.earliest_ns < until_ns and index.latest_ns >= since_ns:
+                    found.append(index)
         return found
 
     def index(self, key: str) -> Index:

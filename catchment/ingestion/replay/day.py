@@ -203,6 +203,8 @@ class Day:
 
     def _add_failure(self, failure: Failure, delivery: Delivery) -> None:
         self._failures[failure.code] += 1
+        if not failure.submission_ns:
+            return  # no message: its row in monitoring.errors has no time, and stays as it is
         buffer = self._buffers.setdefault(ERRORS_TABLE, FailureRows())
         assert isinstance(buffer, FailureRows)
         buffer.append(failure, delivery.source, delivery.offset)
