@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from catchment.platform import Platform
 from catchment.units import size
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from catchment.framing import Damage, Framed
     from catchment.ingestion.landfill.layout import Index
 
@@ -124,6 +127,39 @@ def cat(platform: Platform, place: str, limit: int | None, raw: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+@landfill.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@OUTPUT
+@click.pass_obj
+def import_(platform: Platform, files: tuple[Path, ...], output: str) -> None:
+    """Bring FILES of framed messages, of any layout of the past, into the landfill, so that they can be replayed.
+
+    Importing a file again changes nothing. Exit code 1 when some of it was damaged and passed over.
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from catchment.ingestion.landfill.importing import import_file
+    from catchment.ingestion.landfill.settings import LandfillSettings
+
+    object_bytes = platform.config.section(LandfillSettings).object_bytes
+    found = {}
+    with Progress(console=Console(stderr=True), disable=output == "json", transient=True) as bar:
+        for path in files:
+            told = partial(_advance, bar, bar.add_task(path.name, total=path.stat().st_size))
+            found[str(path)] = import_file(path, platform.landfill(), object_bytes, told)
+    if output == "json":
+        _print_json({path: asdict(imported) for path, imported in found.items()})
+    else:
+        for name, imported in found.items():
+            damage = f", {imported.damaged_bytes:,} bytes passed over" if imported.damaged_bytes else ""
+            click.echo(f"{name}: {imported.records:,} submissions in {imported.objects:,} objects{damage}")
+    if any(imported.damaged_bytes for imported in found.values()):
+        raise click.exceptions.Exit(1)
+
+
 @landfill.command("verify")
 @SINCE
 @UNTIL
@@ -157,6 +193,10 @@ def verify(platform: Platform, since: int, until: int, output: str) -> None:
         click.echo(f"{len(indexes):,} objects, {records:,} submissions, {size(size_bytes)}: {verdict}")
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _advance(bar: Progress, task: TaskID, offset: int) -> None:
+    bar.update(task, completed=offset)
 
 
 def _holes(indexes: list[Index]) -> list[str]:

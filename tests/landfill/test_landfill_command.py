@@ -6,9 +6,11 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from catchment import message
 from catchment.cli.main import cli
 from catchment.framing import frame
 from tests.landfill import yard
@@ -64,6 +66,28 @@ def test_cat_reads_a_file_of_an_old_layout_and_tells_damage(archived: Path, tmp_
     ran = run("cat", str(old))
     assert (ran.exit_code, len(ran.stdout.splitlines())) == (1, 2)
     assert "passed over" in ran.stderr
+
+
+def test_an_old_archive_is_imported_once_and_is_whole(platform_dir: Path, tmp_path: Path) -> None:
+    messages = [yard.raw_record(number, yard.START_NS + number * yard.HOUR_NS // 20) for number in range(40)]
+    short = message.encode(message.Message(bytes(16), yard.START_NS)).replace(b"\x0a\x10" + bytes(16), b"\x0a\x01A", 1)
+    old = tmp_path / "182815.0_ip-172-31-43-254_6485"
+    old.write_bytes(b"".join(frame(pa.Codec("snappy").compress(m, asbytes=True)) for m in messages) + frame(short))
+    for _ in range(2):
+        ran = run("import", str(old))
+        assert (ran.exit_code, "41 submissions in 2 objects" in ran.stdout) == (0, True), ran.output
+    assert "2 objects, 41 submissions" in run("verify", *TIME).stdout
+    held = [json.loads(line) for key in keys() for line in run("cat", key).stdout.splitlines()]
+    assert [line["uuid"] for line in held[:40]] == [message.decode(m).uuid.hex() for m in messages]
+    assert len(held[40]["uuid"]) == 32
+
+
+def test_an_import_tells_what_it_passed_over(platform_dir: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    old.write_bytes(b"garbage" + frame(yard.raw_record(1, yard.START_NS)))
+    ran = run("import", str(old), "--format", "json")
+    assert ran.exit_code == 1
+    assert json.loads(ran.stdout)[str(old)] == {"records": 1, "objects": 1, "damaged_bytes": 7}
 
 
 def test_verify_finds_a_damaged_object_and_a_missing_range(archived: Path) -> None:
