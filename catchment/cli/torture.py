@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -82,8 +81,6 @@ def torture(
         say = closing.enter_context(_bar(pings, faults)) if sys.stderr.isatty() else _plain_sayer(pings)
         verdict = Torture(stage, folder / "report", schedule, pings, seed, say).go()
         is_clean = verdict.is_clean
-    if is_clean and not keep:
-        shutil.rmtree(folder)
     if not is_clean:
         for what, which in verdict.offenders[:10]:
             click.echo(f"{what}: {which}", err=True)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -165,9 +165,8 @@ class Torture:
             self._report / "damaged.jsonl",
             ({"source": source, "offset": offset, "uri": uri} for (source, offset), uri in damaged.items()),
         )
-        verdict = judge(
-            acknowledged(self._report / "acknowledged.jsonl"), read_held(platform.lake(), platform.log(), damaged)
-        )
+        with closing(platform.log()) as log, closing(platform.lake()) as lake:
+            verdict = judge(acknowledged(self._report / "acknowledged.jsonl"), read_held(lake, log, damaged))
         verdict.faults = self._done
         write_offenders(self._report / "offenders.jsonl", verdict.offenders)
         counts = {name: count for name, count in asdict(verdict).items() if name != "offenders"}
@@ -194,5 +193,5 @@ class _Fleet(threading.Thread):
             self.join()
 
 
-def _write_lines(path: Path, items: Any) -> None:
+def _write_lines(path: Path, items: Iterable[object]) -> None:
     path.write_bytes(b"".join(orjson.dumps(item) + b"\n" for item in items))

@@ -35,6 +35,7 @@ from catchment.torture.schedule import EVERYTHING, SUPERVISOR
 SERVICES = ("edge-0", "edge-1", "loader-0", "loader-1", "console-0")
 PARTITIONS = 2
 READY_WITHIN_S, STOPS_WITHIN_S = 120.0, 120.0
+UNMOUNTED_WITHIN_S = 20.0
 NO_SPACE_BYTES = 1 << 62
 _KEPT_FREE_BYTES = 16 * 1024 * 1024
 _FILESYSTEM_BYTES, _FILESYSTEM_BYTES_A_PING = 4 * 1024**3, 64 * 1024
@@ -194,15 +195,13 @@ class Stage:
         self._port.close()
 
     def remove(self) -> None:
-        """Remove home and filesystem."""
-        self.unmount()
-        shutil.rmtree(self.home)
-        (self._folder / "disk.img").unlink(missing_ok=True)
+        """Remove everything that was made in the folder. Raises Unavailable when the filesystem is in use."""
+        if self.has_own_disk and not wait_for(self._unmount, UNMOUNTED_WITHIN_S, 0.2):
+            raise Unavailable(f"unmounting {self.home}: it is in use; end what uses it, unmount and remove it by hand")
+        shutil.rmtree(self._folder)
 
-    def unmount(self) -> None:
-        if self.has_own_disk:
-            subprocess.run(["umount", self.home], check=True)
-            self.has_own_disk = False
+    def _unmount(self) -> bool:
+        return subprocess.run(["umount", self.home], capture_output=True, check=False).returncode == 0
 
     @property
     def _filler(self) -> Path:
