@@ -13,9 +13,8 @@ landfill is deduplicated among itself, and one message from a broken clock neith
 
 What a crash leaves: of a process, everything that `mark` decided; of the machine, everything before the last `sync`.
 Ids live in half-windows of message time (`sightings.py`); one is removed as a whole, when the newest message is more
-than a window past it *and* nobody has written to it for a window by the wall clock. Measured with a
-million ids, in batches of 2,000: 4–8 µs a document, 170 bytes of disk a document, kept for one and a half to two
-windows; after a crash of the machine the index is built again at 200,000 ids a second.
+than a window past it *and* nobody has written to it for a window by the wall clock. What it costs
+is in `docs/performance.md`.
 
 Source of the window: 256 intervals of 6 minutes in the original; its filter was approximate, and a replay of old data
 needed a fresh one.
@@ -101,8 +100,7 @@ class _Batch:
     def decide(self, sighting: Sighting) -> Repeat | None:
         key, time_ns, topic, partition, offset = sighting
         home = time_ns // self._half_ns
-        near = self._near(key, time_ns) if key in self._known else None
-        if not near:
+        if key not in self._known or not (near := self._near(key, time_ns)):
             self._known.add(key)
             self._change(home, key, pack(time_ns, time_ns, topic, partition, offset))
             return None
@@ -141,7 +139,7 @@ class Deduplicator:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self._window_ns = round(settings.window_h * 3_600e9)
-        self._half_ns = self._window_ns // 2
+        self._half_ns = -(-self._window_ns // 2)
         self._clock = clock
         self._events = events
         self._journal_name = secrets.token_hex(8)
@@ -184,15 +182,15 @@ class Deduplicator:
 
     def _find(self, sightings: Sequence[Sighting], there: dict[int, int]) -> _Slots:
         """What each half-window that is there knows of those sightings that it may concern."""
-        by_home: dict[int, set[bytes]] = {}
+        by_home: dict[int, list[bytes]] = {}
         for sighting in sightings:
-            by_home.setdefault(sighting.submission_ns // self._half_ns, set()).add(sighting.key)
-        wanted: dict[int, set[bytes]] = {}
+            by_home.setdefault(sighting[1] // self._half_ns, []).append(sighting[0])
+        found: _Slots = {}
         for home, keys in by_home.items():
-            for number in range(home - 3, home + 4):
+            for number in range(home - 2, home + 3):  # what is farther away is more than a window away
                 if number in there:
-                    wanted.setdefault(number, set()).update(keys)
-        return {number: self._generation(number, there).find(sorted(keys)) for number, keys in sorted(wanted.items())}
+                    found.setdefault(number, {}).update(self._generation(number, there).find(keys))
+        return found
 
     def _store(self, batch: _Batch) -> None:
         now_ns = self._clock.time_ns()
@@ -214,7 +212,8 @@ class Deduplicator:
                 oldest = self._open.pop(next(iter(self._open)))
                 oldest.sync()
                 oldest.close()
-            generation = Generation(self._directory / _name(number), self._journal_name)
+            before = self._open.get(number - 1)
+            generation = Generation(self._directory / _name(number), self._journal_name, before.ids if before else 0)
         self._open[number] = generation  # at the end: the first one is the least lately used
         return generation
 

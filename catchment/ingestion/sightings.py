@@ -3,7 +3,7 @@
 A generation holds the sightings of half a window of message time, in a directory of its own:
 
     00002836/                 half-window number (message time divided by half the window)
-      index/data.mdb          LMDB, key → slot; written without waiting for the disk
+      index                   table (`idtable.py`), key → slot; written without waiting for the disk
       <random>.journal        one a process: blocks of length, CRC-32, records; flushed by `sync`
       boot                    id of the machine's boot under which the index was written; its time: last use
 
@@ -15,28 +15,23 @@ The index survives the death of any process, because the kernel has its pages; a
 trusted, but built again from the journals. Their records merge in any order: the earliest and the latest win, an
 accepted record beats none. So a journal may end in a torn block, and the reader stops there.
 
-All calls are made under the lock of `Deduplicator`, so LMDB's own is switched off. Nothing here decides.
+All calls are made under the lock of `Deduplicator`. Nothing here decides.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-import lmdb
+from catchment.errors import Full
+from catchment.ingestion.idtable import KEY_BYTES, IdTable
 
-from catchment.errors import Corrupt, Full
-
-KEY_BYTES = 24
-FIRST_MAP_BYTES = 64 * 1024 * 1024
-TRANSACTION_RECORDS = 20_000
-"""Most records written at once; LMDB holds at most 131,072 changed pages in a transaction."""
+MERGED_RECORDS = 20_000
+"""Records of the journals merged at once."""
 
 _SLOT = struct.Struct("<qqIIq")
 _BLOCK = struct.Struct("<II")
@@ -70,23 +65,22 @@ def unpack(packed: bytes) -> Slot:
 class Generation:
     """An open generation. One thread uses it."""
 
-    def __init__(self, directory: Path, journal_name: str) -> None:
+    def __init__(self, directory: Path, journal_name: str, expected_ids: int = 0) -> None:
         self._directory = directory
         self._journal = directory / f"{journal_name}.journal"
         self._journal_end = 0
         self._pending: list[bytes] = []
         directory.mkdir(exist_ok=True)
         self.inode = directory.stat().st_ino
-        self._environment = self._open()
+        self._index = self._open(expected_ids)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The packed slots of those keys (sorted, for speed) that the generation has."""
-        with self._transaction(write=False) as transaction, transaction.cursor() as cursor:
-            return dict(cast("list[tuple[bytes, bytes]]", cursor.getmulti(keys)))
+        """The packed slots of those keys that the generation has."""
+        return self._index.find(keys)
 
     def store(self, slots: Mapping[bytes, bytes], now_ns: int) -> None:
         """Replace the slots of these keys, for every process at once; durable after `sync`."""
-        self._put(sorted(slots.items()))
+        self._index.store(slots)
         self.remember(slots)
         os.utime(self._directory / "boot", ns=(now_ns, now_ns))
 
@@ -118,73 +112,29 @@ class Generation:
         self._pending.clear()
 
     def close(self) -> None:
-        self._environment.close()
+        self._index.close()
 
     @property
-    def entries(self) -> int:
-        with self._transaction(write=False) as transaction:
-            return int(transaction.stat()["entries"])
+    def ids(self) -> int:
+        return self._index.ids
 
-    def _open(self) -> lmdb.Environment:
-        boot = self._directory / "boot"
+    def _open(self, expected_ids: int) -> IdTable:
+        boot, index = self._directory / "boot", self._directory / "index"
         this_boot = _BOOT_ID.read_bytes()
-        if boot.exists() and boot.read_bytes() == this_boot:
-            return self._open_index()
-        index = self._directory / "index"
-        if index.exists():
-            shutil.rmtree(index)
-        index.mkdir()
-        self._environment = self._open_index()
+        if boot.exists() and boot.read_bytes() == this_boot and index.exists():
+            return IdTable(index)
+        index.unlink(missing_ok=True)
+        journalled = sum(path.stat().st_size for path in self._directory.glob("*.journal")) // _RECORD_BYTES
+        table = IdTable(index, max(expected_ids, journalled))
         for slots in _journalled(self._directory):
-            self._merge(slots)
+            found = table.find(slots)
+            table.store(
+                {key: pack(*(slot.merged(unpack(found[key])) if key in found else slot)) for key, slot in slots.items()}
+            )
         fresh = boot.with_suffix(".tmp")
         fresh.write_bytes(this_boot)
         fresh.replace(boot)
-        return self._environment
-
-    def _open_index(self) -> lmdb.Environment:
-        path = self._directory / "index"
-        size = max(FIRST_MAP_BYTES, 2 * _size(path / "data.mdb"))
-        try:
-            return lmdb.open(
-                str(path), map_size=size, sync=False, metasync=False, lock=False, readahead=False, meminit=False
-            )
-        except lmdb.Error as error:
-            raise Corrupt(
-                f"opening {path}: {error}; stop the loaders, remove this directory; it is rebuilt from the journals"
-            ) from error
-
-    def _merge(self, slots: Mapping[bytes, Slot]) -> None:
-        keys = sorted(slots)
-        found = self.find(keys)
-        self._put(
-            [(key, pack(*(slots[key].merged(unpack(found[key])) if key in found else slots[key]))) for key in keys]
-        )
-
-    def _put(self, items: list[tuple[bytes, bytes]]) -> None:
-        for start in range(0, len(items), TRANSACTION_RECORDS):
-            self._put_together(items[start : start + TRANSACTION_RECORDS])
-
-    def _put_together(self, items: list[tuple[bytes, bytes]]) -> None:
-        while True:
-            try:
-                with self._transaction(write=True) as transaction, transaction.cursor() as cursor:
-                    cursor.putmulti(items)
-                return
-            except lmdb.MapFullError:
-                self._environment.set_mapsize(2 * int(self._environment.info()["map_size"]))
-            except lmdb.DiskError as error:
-                raise Full(f"writing {self._directory}/index: {error}; free space on this disk") from error
-
-    @contextlib.contextmanager
-    def _transaction(self, *, write: bool) -> Iterator[lmdb.Transaction]:
-        try:
-            transaction = self._environment.begin(write=write)
-        except lmdb.MapResizedError:  # another process grew the file
-            self._environment.set_mapsize(0)
-            transaction = self._environment.begin(write=write)
-        with transaction:
-            yield transaction
+        return table
 
 
 def read_slots(directory: Path, prefix: bytes) -> dict[bytes, Slot]:
@@ -225,7 +175,7 @@ def _journalled(directory: Path) -> Iterator[dict[bytes, Slot]]:
                 key = payload[at : at + KEY_BYTES]
                 slot = unpack(payload[at + KEY_BYTES : at + _RECORD_BYTES])
                 slots[key] = slot.merged(slots[key]) if key in slots else slot
-            if len(slots) >= TRANSACTION_RECORDS:
+            if len(slots) >= MERGED_RECORDS:
                 yield slots
                 slots = {}
     if slots:
@@ -240,10 +190,6 @@ def _blocks(path: Path) -> Iterator[bytes]:
             if len(payload) < length or length % _RECORD_BYTES or zlib.crc32(payload) != crc:
                 return
             yield payload
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
 
 
 def _sync_directory(directory: Path) -> None:

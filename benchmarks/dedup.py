@@ -1,0 +1,130 @@
+"""What remembering document ids costs with a full window: µs a look-up for new ids and for repeats, memory, disk.
+
+    fill     `--ids` new ids whose receipt times spread over one window, in batches as the loader marks them, synced
+             every 64 MiB of raw bytes as the loader's flushes do; so the window is full at the end
+    new      the next ids, behind the fill: what a running platform pays for each ping
+    repeat   ids drawn at random from the whole window, as another record brings them
+
+`rss` is anonymous memory of the process; the index is a file that the kernel keeps in its page cache as far as there
+is room, `file` counts it with the journals. `--folder` chooses the disk; what is made there is removed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+
+from catchment.clock import ManualClock
+from catchment.events import Events
+from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator, Sighting
+
+START_NS = 1_790_000_000_000_000_000
+RAW_BYTES, FLUSH_BYTES = 1024, 64 * 1024 * 1024
+DOCTYPE = b"telmain4"
+
+
+class Ids:
+    """The n-th id of the run, and a batch of them as sightings of one partition."""
+
+    def __init__(self, count: int, window_ns: int) -> None:
+        self._step_ns = window_ns // count
+
+    def batch(self, numbers: list[int], offset: int) -> list[Sighting]:
+        return [
+            Sighting(self._key(number), START_NS + number * self._step_ns, 7, 0, offset + at)
+            for at, number in enumerate(numbers)
+        ]
+
+    def _key(self, number: int) -> bytes:
+        return blake2b(number.to_bytes(8, "little"), digest_size=16).digest() + DOCTYPE
+
+
+class Marking:
+    """Marks batches and adds up the time that this takes, syncs included."""
+
+    def __init__(self, ids: Deduplicator) -> None:
+        self._ids = ids
+        self._since_sync = 0
+        self.seconds = 0.0
+        self.marked = 0
+
+    def mark(self, sightings: list[Sighting], are_repeats: bool) -> None:
+        started = time.perf_counter()
+        outcomes = self._ids.mark(sightings)
+        self._since_sync += len(sightings)
+        if self._since_sync * RAW_BYTES >= FLUSH_BYTES:
+            self._ids.sync()
+            self._since_sync = 0
+        self.seconds += time.perf_counter() - started
+        self.marked += len(sightings)
+        assert sum(outcome is not None for outcome in outcomes) == are_repeats * len(outcomes)
+
+    def us(self) -> float:
+        """µs a document since the last call."""
+        found = self.seconds * 1e6 / max(self.marked, 1)
+        self.seconds, self.marked = 0.0, 0
+        return found
+
+
+def batches(start: int, end: int, size: int) -> Iterator[list[int]]:
+    for first in range(start, end, size):
+        yield list(range(first, min(first + size, end)))
+
+
+def anonymous_gb() -> float:
+    """Memory of this process that is no page of a file."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) * 1024 / 1e9
+
+
+def disk_gb(folder: Path) -> float:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file()) / 1e9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ids", type=int, default=2_000_000, help="ids in the window (the target: 50,000,000)")
+    parser.add_argument("--batch", type=int, default=128, help="ids marked at once; the loader's 128 KiB of raw bytes")
+    parser.add_argument("--folder", type=Path, help="on whose disk the ids are kept (default: the temporary one)")
+    options = parser.parse_args()
+    probes = max(options.ids // 50, 10_000)
+    settings = DeduplicationSettings()
+    window_ns = round(settings.window_h * 3_600e9)
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        base_gb = anonymous_gb()
+        deduplicator = Deduplicator(folder, settings, ManualClock(START_NS), Events("benchmark", io.StringIO()))
+        ids, marking = Ids(options.ids, window_ns), Marking(deduplicator)
+        offset, tenth = 0, max(options.ids // 10, 1)
+        for numbers in batches(0, options.ids, options.batch):
+            marking.mark(ids.batch(numbers, offset), are_repeats=False)
+            offset += len(numbers)
+            if offset % tenth < len(numbers):
+                print(f"{offset:>12,} ids   {marking.us():6.2f} µs each   {disk_gb(folder):6.2f} GB", flush=True)  # noqa: T201
+        marking.us()
+        for numbers in batches(options.ids, options.ids + probes, options.batch):
+            marking.mark(ids.batch(numbers, offset), are_repeats=False)
+            offset += len(numbers)
+        new_us = marking.us()
+        draw = random.Random(options.ids)
+        for numbers in batches(0, probes, options.batch):
+            drawn = [draw.randrange(options.ids) for _ in numbers]
+            marking.mark(ids.batch(drawn, offset), are_repeats=True)
+            offset += len(numbers)
+        repeat_us = marking.us()
+        rss_gb, file_gb = anonymous_gb() - base_gb, disk_gb(folder)
+        deduplicator.close()
+    print(  # noqa: T201
+        f"dedup_us_new={new_us:.2f} dedup_us_repeat={repeat_us:.2f} dedup_file_gb={file_gb:.3f} "
+        f"dedup_rss_gb={max(rss_gb, 0.0):.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
