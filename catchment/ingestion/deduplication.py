@@ -60,6 +60,15 @@ class DeduplicationSettings:
         25.0, "Time between two deliveries of a document within which the second is a duplicate.", unit="h", minimum=0.1
     )
 
+    @property
+    def window_ns(self) -> int:
+        return round(self.window_h * 3_600e9)
+
+    @property
+    def half_ns(self) -> int:
+        """A half-window; two of them are a window or a nanosecond more."""
+        return -(-self.window_ns // 2)
+
 
 class Sighting(NamedTuple):
     """A document at a place in the raw log."""
@@ -138,8 +147,8 @@ class Deduplicator:
         """`directory` is made if it is not there; all loaders of a platform share it."""
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        self._window_ns = round(settings.window_h * 3_600e9)
-        self._half_ns = -(-self._window_ns // 2)
+        self._window_ns = settings.window_ns
+        self._half_ns = settings.half_ns
         self._clock = clock
         self._events = events
         self._journal_name = secrets.token_hex(8)
@@ -282,7 +291,7 @@ def look_up(directory: Path, settings: DeduplicationSettings, document_id: str) 
 
     Raises Corrupt when the index cannot be read.
     """
-    half_ns = round(settings.window_h * 3_600e9) // 2
+    half_ns = settings.half_ns
     if not (directory / "lock").exists():
         return Window([], None)
     prefix = _id_bytes(document_id)

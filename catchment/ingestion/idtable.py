@@ -6,7 +6,7 @@
     bytes 24..31    u64   ids
     from 4096       buckets of 904 bytes: u64 ids in it (0..16), 16 keys of 24 bytes, 16 slots of 32 bytes
 
-An id is in the bucket that the secret gives it or, as long as those before are full, in one of the next. It is written
+A key is in the bucket that the secret gives it or, as long as those before are full, in one of the next. It is written
 before its bucket's count, so a killed process leaves ids that are there or not. A slot that is changed keeps a meaning
 whichever of its 8-byte words are new. All space is taken from the disk when a table is made, so a full disk is met
 there and never by a write to the map. A table that is three quarters full is copied into one of twice the size, which
@@ -27,6 +27,9 @@ from pathlib import Path
 from catchment.errors import Corrupt, Full
 
 KEY_BYTES, SLOT_BYTES = 24, 32
+SPREAD_BY = 17
+"""Bytes of a key that choose its bucket: the document id, so that it can be looked for without its doctype, and one of
+the doctype's, so that many doctypes of one id do not all meet."""
 FIRST_BUCKETS = 1024
 _MAGIC = b"CLIDS001"
 _HEAD = struct.Struct("<8sQQQ")
@@ -55,13 +58,22 @@ class IdTable:
         table, secret, buckets, number = self._table, self._secret, self._buckets, int.from_bytes
         found: dict[bytes, bytes] = {}
         for key in keys:
-            at = _HEAD_BYTES + number(key, "little") % secret % buckets * _BUCKET_BYTES
+            at = _HEAD_BYTES + number(key[:SPREAD_BY], "little") % secret % buckets * _BUCKET_BYTES
             head = table[at : at + _SLOTS]
             if key in head or head[0] == _PLACES:
                 at, place = self._place(key)
                 if place >= 0:
                     begin = at + _SLOTS + place * SLOT_BYTES
                     found[key] = table[begin : begin + SLOT_BYTES]
+        return found
+
+    def find_all(self, prefix: bytes) -> dict[bytes, bytes]:
+        """The slots of all keys that begin with these SPREAD_BY − 1 bytes."""
+        self._follow()
+        found: dict[bytes, bytes] = {}
+        for last in range(256):
+            for at in self._chain(prefix + bytes((last,))):
+                found |= ((key, slot) for key, slot in self._held(at) if key.startswith(prefix))
         return found
 
     def store(self, slots: Mapping[bytes, bytes]) -> None:
@@ -84,7 +96,7 @@ class IdTable:
         table, secret, buckets, number = self._table, self._secret, self._buckets, int.from_bytes
         new = 0
         for key, slot in slots:
-            at = _HEAD_BYTES + number(key, "little") % secret % buckets * _BUCKET_BYTES
+            at = _HEAD_BYTES + number(key[:SPREAD_BY], "little") % secret % buckets * _BUCKET_BYTES
             head = table[at : at + _SLOTS]
             place, count = -1, head[0]
             if key in head or count == _PLACES:
@@ -101,9 +113,7 @@ class IdTable:
 
     def _place(self, key: bytes) -> tuple[int, int]:
         """Where the bucket begins that has the key, and its place there; −1 with the bucket that it belongs into."""
-        bucket = int.from_bytes(key, "little") % self._secret % self._buckets
-        while True:
-            at = _HEAD_BYTES + bucket * _BUCKET_BYTES
+        for at in self._chain(key):
             head = self._table[at : at + _SLOTS]
             end = _KEYS + head[0] * KEY_BYTES
             begin = head.find(key, _KEYS, end)
@@ -111,8 +121,16 @@ class IdTable:
                 begin = head.find(key, begin + 1, end)
             if begin >= 0:
                 return at, (begin - _KEYS) // KEY_BYTES
-            if head[0] < _PLACES:
-                return at, -1
+        return at, -1
+
+    def _chain(self, key: bytes) -> Iterator[int]:
+        """Where the buckets begin in which a key may be: its own, and the next ones while those before are full."""
+        bucket = int.from_bytes(key[:SPREAD_BY], "little") % self._secret % self._buckets
+        while True:
+            at = _HEAD_BYTES + bucket * _BUCKET_BYTES
+            yield at
+            if self._table[at] < _PLACES:
+                return
             bucket = (bucket + 1) % self._buckets
 
     def _open(self) -> None:
@@ -147,10 +165,14 @@ class IdTable:
 
     def _all(self) -> Iterator[tuple[bytes, bytes]]:
         for at in range(_HEAD_BYTES, len(self._table), _BUCKET_BYTES):
-            bucket = self._table[at : at + _BUCKET_BYTES]
-            for place in range(bucket[0]):
-                key, slot = _KEYS + place * KEY_BYTES, _SLOTS + place * SLOT_BYTES
-                yield bucket[key : key + KEY_BYTES], bucket[slot : slot + SLOT_BYTES]
+            yield from self._held(at)
+
+    def _held(self, at: int) -> Iterator[tuple[bytes, bytes]]:
+        """Keys and slots of the bucket that begins there."""
+        bucket = self._table[at : at + _BUCKET_BYTES]
+        for place in range(bucket[0]):
+            key, slot = _KEYS + place * KEY_BYTES, _SLOTS + place * SLOT_BYTES
+            yield bucket[key : key + KEY_BYTES], bucket[slot : slot + SLOT_BYTES]
 
 
 def _size(buckets: int) -> int:

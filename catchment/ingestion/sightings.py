@@ -24,6 +24,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,20 +143,11 @@ def read_slots(directory: Path, prefix: bytes) -> dict[bytes, Slot]:
 
     Empty while the index is not trusted: after a crash of the machine, until a loader has built it again.
     """
-    boot = directory / "boot"
-    if not boot.exists() or boot.read_bytes() != _BOOT_ID.read_bytes():
+    boot, index = directory / "boot", directory / "index"
+    if not boot.exists() or boot.read_bytes() != _BOOT_ID.read_bytes() or not index.exists():
         return {}
-    found = {}
-    with (
-        lmdb.open(str(directory / "index"), readonly=True, lock=False, readahead=False) as environment,
-        environment.begin() as transaction,
-        transaction.cursor() as cursor,
-    ):
-        is_there = cursor.set_range(prefix)
-        while is_there and cursor.key().startswith(prefix):
-            found[cursor.key()] = unpack(cursor.value())
-            is_there = cursor.next()
-    return found
+    with closing(IdTable(index)) as table:
+        return {key: unpack(packed) for key, packed in table.find_all(prefix).items()}
 
 
 def last_used_ns(directory: Path) -> int | None:

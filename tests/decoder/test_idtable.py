@@ -48,6 +48,16 @@ def test_it_is_a_dictionary(tmp_path_factory: pytest.TempPathFactory, steps: lis
     other.close()
 
 
+def test_an_id_is_found_under_all_its_doctypes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("catchment.ingestion.idtable.FIRST_BUCKETS", 2)
+    table = IdTable(tmp_path / "index")
+    of_one = {bytes(16) + struct.pack("<Q", number): slot(number) for number in range(300)}
+    table.store(of_one)
+    table.store({key(number): slot(number) for number in range(1, 1000)})
+    assert table.find_all(bytes(16)) == of_one
+    assert table.find_all(b"nowhere to be id") == {}
+
+
 def test_it_grows_under_the_feet_of_another_process_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
