@@ -195,3 +195,19 @@ def test_a_home_keeps_its_name(tmp_path: Path) -> None:
     name = edge_name(tmp_path / "one")
     assert edge_name(tmp_path / "one") == name
     assert edge_name(tmp_path / "two") != name
+
+
+def test_records_that_the_disk_has_lost_are_a_hole_between_two_objects(tmp_path: Path) -> None:
+    yard.fill(tmp_path, 40)
+    segment = sorted((tmp_path / "log" / "raw" / "0").glob("*.log"))[0]
+    content = bytearray(segment.read_bytes())
+    content[1500] ^= 1
+    segment.write_bytes(content)
+    yard.run_archiver(tmp_path, None)
+    _, landfill = yard.open_yard(tmp_path)
+    indexes = [index for index in landfill.indexes(0, 1 << 62) if index.source == "raw/0"]
+    held = [record.offset for index in indexes for block in landfill.blocks(index) for record in block]
+    (lost,) = set(range(40)) - set(held)
+    assert len(held) == 39
+    assert {index.end for index in indexes} > {lost}
+    assert {index.first for index in indexes} > {lost + 1}

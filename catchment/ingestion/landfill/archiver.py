@@ -33,6 +33,7 @@ _LEAST_WAIT_S = 1.0
 OBJECTS = metrics.counter("archiver_objects_total", "Objects shipped to the landfill.", "objects")
 RECORDS = metrics.counter("archiver_records_total", "Records shipped to the landfill.", "records")
 BYTES = metrics.counter("archiver_shipped_bytes_total", "Bytes of objects shipped to the landfill.", "bytes")
+LOST = metrics.counter("archiver_lost_records_total", "Records that the disk lost before they were shipped.", "records")
 PENDING = metrics.gauge("archiver_pending_bytes", "Bytes of records packed and not shipped.", "bytes")
 SECONDS = metrics.histogram(
     "archiver_ship_seconds",
@@ -79,7 +80,7 @@ class Archiver:
 
     def run(self) -> None:
         """Work until `stop`, then leave the group; what is not shipped stays in the log."""
-        self._consumer = self._log.open_consumer(GROUP, ["raw"], on_revoked=self._revoked)
+        self._consumer = self._log.open_consumer(GROUP, ["raw"], on_revoked=self._revoked, on_lost=self._pass_over)
         try:
             while not self._stopping.is_set():
                 batch = self._consumer.poll(POLL_RECORDS, POLL_BYTES, self._patience_s())
@@ -101,6 +102,11 @@ class Archiver:
         self._stopping.set()
         if self._consumer is not None:
             self._consumer.wake()
+
+    def _pass_over(self, source: TopicPartition, offsets: range, why: str) -> None:
+        """Go on behind records that the disk has lost: an object ends before them, another begins behind. Their names
+        are the loader's to tell."""
+        LOST.inc(len(offsets))
 
     def _pack(self, batch: Batch) -> None:
         source = batch.source
