@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from catchment.ingestion.loader import tables
+from catchment.ingestion.loader.loop import OUTCOMES
 from catchment.log.port import TopicPartition
 from tests.loader import scene
 
@@ -99,5 +100,7 @@ def test_a_telemetry_doctype_without_schema_is_announced_once(
         "namespace=telemetry doctype=two version=1",
     ]
     assert tables.NEW_DOCTYPES._value.get() - before == 2
+    labels = {sample.labels["doctype"] for metric in OUTCOMES.collect() for sample in metric.samples}
+    assert "unregistered" in labels and not labels & set(doctypes)
     _, lake = scene.open_parts(tmp_path)
     assert scene.column(lake, "telemetry.unregistered", "document_type") == sorted(doctypes)

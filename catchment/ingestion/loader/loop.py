@@ -36,9 +36,10 @@ LOST_TOGETHER = 10_000
 """Most lost records named in one commit."""
 
 RECORDS = metrics.counter("loader_records_total", "Raw records decoded, again after a restart included.", "records")
+UNREGISTERED = "unregistered"
 OUTCOMES = metrics.counter(
     "loader_outcomes_total",
-    "What became of records: document, error, duplicate or deferred.",
+    "What became of records: document, error, duplicate or deferred. Doctypes without a schema are counted together.",
     "records",
     ("namespace", "doctype", "outcome"),
 )
@@ -86,6 +87,7 @@ class Loader:
         self._stopping = threading.Event()
         self._consumer: Consumer | None = None
         self._buffers = Buffers(lake, registry, events)
+        self._registered = {(schema.namespace, schema.doctype) for schema in registry.all()}
         self._outputs: dict[TopicPartition, PartitionOutputs] = {}
         self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -245,7 +247,7 @@ class Loader:
         duplicates: list[Stamped] = []
         counts: Counter[tuple[str, str, str]] = Counter()
         for (record, document), repeat in zip(documents, repeats, strict=True):
-            place = (document.namespace, document.doctype)
+            place = self._labelled(document.namespace, document.doctype)
             if repeat is None:
                 decoded.append((record.offset, streams.encode_document(document, source, record.offset)))
                 self._buffers.add_document(document, source, record.offset)
@@ -257,17 +259,23 @@ class Loader:
         for record, failure in failures:
             errors.append((record.offset, streams.encode_failure(failure, source, record.offset)))
             self._buffers.add_failure(failure, source, record.offset)
-            counts[failure.namespace or "", failure.doctype or "", "error"] += 1
+            counts[*self._labelled(failure.namespace, failure.doctype), "error"] += 1
         outputs = self._outputs[source]
         for topic, items in (("decoded", decoded), ("errors", errors), ("duplicates", duplicates)):
             outputs.put(topic, items)
         for labels, count in counts.items():
             OUTCOMES.labels(*labels).inc(count)
 
+    def _labelled(self, namespace: str | None, doctype: str | None) -> tuple[str, str]:
+        """The labels of a doctype. Those without a schema share theirs: a stranger may invent any number of them, and
+        a metric never forgets a label."""
+        place = (namespace or "", doctype or "")
+        return place if place in self._registered else (UNREGISTERED, UNREGISTERED)
+
     def _defer(self, source: TopicPartition, deferred: Sequence[Deferral]) -> None:
         for deferral in deferred:
             self._buffers.add_deferral(deferral, source)
-            OUTCOMES.labels(deferral.namespace, deferral.doctype, "deferred").inc()
+            OUTCOMES.labels(*self._labelled(deferral.namespace, deferral.doctype), "deferred").inc()
         encoded = [(deferral.offset, encode_deferral(deferral, source)) for deferral in deferred]
         self._outputs[source].put("deferred", encoded)
 
