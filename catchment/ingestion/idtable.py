@@ -1,16 +1,20 @@
-"""A table of document ids in a mapped file: exact, shared by processes, whole after any of them is killed.
+"""A table of document ids in two mapped files: exact, shared by processes, whole after any of them is killed.
 
-    bytes 0..7      "CLIDS001"
-    bytes 8..15     u64   secret: ids are spread by it, so that nobody can choose ids that all meet in one bucket
-    bytes 16..23    u64   buckets
-    bytes 24..31    u64   ids
-    from 4096       buckets of 904 bytes: u64 ids in it (0..16), 16 keys of 24 bytes, 16 slots of 32 bytes
+    index           64 bytes: "CLIDX001", u64 secret, u64 places; then the places, a u64 each, 0 where nothing is:
+                    bits 0..39   number of the entry, from 1
+                    bits 40..63  a tag of its key, so that nearly all misses end here
+    index.entries   64 bytes: "CLIDE001", u64 entries; then the entries in the order in which they came:
+                    24 bytes key, 32 bytes slot
 
-A key is in the bucket that the secret gives it or, as long as those before are full, in one of the next. It is written
-before its bucket's count, so a killed process leaves ids that are there or not. A slot that is changed keeps a meaning
-whichever of its 8-byte words are new. All space is taken from the disk when a table is made, so a full disk is met
-there and never by a write to the map. A table that is three quarters full is copied into one of twice the size, which
-replaces it by a rename; a half-window begins as large as the one before has become.
+A key's place is the one that the secret gives it or the next free one; nobody who does not know the secret can choose
+ids that all meet. So a new id changes a page of the index, which is small, and the end of the entries; a table with a
+page for each id would make the disk write a page for each.
+
+An entry is written before its count, and that before its place, so a killed process leaves ids that are there or not. A
+slot that is changed keeps a meaning whichever of its 8-byte words are new. Space is taken from the disk before it is
+mapped, so a full disk is met there and never by a write to the map. An index that is half full is made anew with twice
+the places from the entries, and replaces the old one by a rename; a half-window begins with as many places as the one
+before has needed.
 
 All calls are made under the lock of `Deduplicator`.
 """
@@ -21,50 +25,57 @@ import mmap
 import os
 import secrets
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from catchment.errors import Corrupt, Full
 
 KEY_BYTES, SLOT_BYTES = 24, 32
+ENTRY_BYTES = KEY_BYTES + SLOT_BYTES
 SPREAD_BY = 17
-"""Bytes of a key that choose its bucket: the document id, so that it can be looked for without its doctype, and one of
+"""Bytes of a key that choose its place: the document id, so that it can be looked for without its doctype, and one of
 the doctype's, so that many doctypes of one id do not all meet."""
-FIRST_BUCKETS = 1024
-_MAGIC = b"CLIDS001"
-_HEAD = struct.Struct("<8sQQQ")
-_HEAD_BYTES = 4096
-_IDS = struct.Struct("<Q")
-_IDS_AT = 24
-_PLACES, _FULL = 16, 12
-"""Places of a bucket, and how many of them are taken on average before the table grows."""
-_KEYS, _SLOTS = 8, 8 + 16 * KEY_BYTES
-_BUCKET_BYTES = _SLOTS + 16 * SLOT_BYTES
+FIRST_PLACES = 16 * 1024
+_ROOM_BYTES = 1024 * 1024
+_INDEX, _ENTRIES = b"CLIDX001", b"CLIDE001"
+_INDEX_HEAD, _ENTRIES_HEAD = struct.Struct("<8sQQ"), struct.Struct("<8sQ")
+_HEAD_BYTES = 64
+_COUNT = struct.Struct("<Q")
+_COUNT_AT = 8
+_SECRET_BITS, _NUMBER_BITS, _TAG_BITS = 61, 40, 24
+_NUMBERS = 1 << _NUMBER_BITS
+_TAG_SHIFT = _SECRET_BITS - _TAG_BITS
 
 
 class IdTable:
-    """An open table. `path` is made when it is not there."""
+    """An open table. Its files are made when `path`, the index, is not there."""
 
     def __init__(self, path: Path, expected_ids: int = 0) -> None:
-        """Make room for so many ids at once. Raises Full, Corrupt."""
+        """Begin with places for so many ids. Raises Full, Corrupt."""
         self._path = path
+        self._entries_path = path.with_suffix(".entries")
         if not path.exists():
-            _make(path, max(expected_ids // _FULL + 1, FIRST_BUCKETS))
-        self._open()
+            self._entries_path.unlink(missing_ok=True)
+            _make(self._entries_path, _ENTRIES_HEAD.pack(_ENTRIES, 0), _ROOM_BYTES)
+            _make_index(path, max(2 * expected_ids, FIRST_PLACES))
+        self._open_index()
+        self._open_entries()
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The slots of those keys that are there."""
         self._follow()
-        table, secret, buckets, number = self._table, self._secret, self._buckets, int.from_bytes
+        places, count, secret, entries, number = self._places, self._count, self._secret, self._entries, int.from_bytes
         found: dict[bytes, bytes] = {}
         for key in keys:
-            at = _HEAD_BYTES + number(key[:SPREAD_BY], "little") % secret % buckets * _BUCKET_BYTES
-            head = table[at : at + _SLOTS]
-            if key in head or head[0] == _PLACES:
-                at, place = self._place(key)
-                if place >= 0:
-                    begin = at + _SLOTS + place * SLOT_BYTES
-                    found[key] = table[begin : begin + SLOT_BYTES]
+            spread = number(key[:SPREAD_BY], "little") % secret
+            at, tag = spread % count, spread >> _TAG_SHIFT << _NUMBER_BITS
+            while place := places[at]:
+                if (place ^ tag) < _NUMBERS:
+                    begin = (place ^ tag) * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+                    if entries[begin : begin + KEY_BYTES] == key:
+                        found[key] = entries[begin + KEY_BYTES : begin + ENTRY_BYTES]
+                        break
+                at = at + 1 if at + 1 < count else 0
         return found
 
     def find_all(self, prefix: bytes) -> dict[bytes, bytes]:
@@ -72,121 +83,137 @@ class IdTable:
         self._follow()
         found: dict[bytes, bytes] = {}
         for last in range(256):
-            for at in self._chain(prefix + bytes((last,))):
-                found |= ((key, slot) for key, slot in self._held(at) if key.startswith(prefix))
+            at = int.from_bytes(prefix + bytes((last,)), "little") % self._secret % self._count
+            while place := self._places[at]:
+                begin = place % _NUMBERS * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+                key = self._entries[begin : begin + KEY_BYTES]
+                if key.startswith(prefix):
+                    found[key] = self._entries[begin + KEY_BYTES : begin + ENTRY_BYTES]
+                at = (at + 1) % self._count
         return found
 
     def store(self, slots: Mapping[bytes, bytes]) -> None:
         """Enter these keys or change their slots. Raises Full; then nothing is changed."""
         self._follow()
-        if self.ids + len(slots) > self._buckets * _FULL:
-            self._grow(self.ids + len(slots))
-        _IDS.pack_into(self._table, _IDS_AT, self.ids + self._enter(slots.items()))
+        wanted = self.ids + len(slots)
+        if _HEAD_BYTES + wanted * ENTRY_BYTES > len(self._entries):
+            self._extend(_HEAD_BYTES + wanted * ENTRY_BYTES)
+        if 2 * wanted > self._count:
+            self._grow(4 * wanted)
+        places, count, secret, entries, number = self._places, self._count, self._secret, self._entries, int.from_bytes
+        ids = self.ids
+        for key, slot in slots.items():
+            spread = number(key[:SPREAD_BY], "little") % secret
+            at, tag = spread % count, spread >> _TAG_SHIFT << _NUMBER_BITS
+            while place := places[at]:
+                if (place ^ tag) < _NUMBERS:
+                    begin = (place ^ tag) * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+                    if entries[begin : begin + KEY_BYTES] == key:
+                        entries[begin + KEY_BYTES : begin + ENTRY_BYTES] = slot
+                        break
+                at = at + 1 if at + 1 < count else 0
+            else:
+                begin = ids * ENTRY_BYTES + _HEAD_BYTES
+                entries[begin : begin + ENTRY_BYTES] = key + slot
+                ids += 1
+                _COUNT.pack_into(entries, _COUNT_AT, ids)
+                places[at] = tag | ids
 
     @property
     def ids(self) -> int:
-        count: int = _IDS.unpack_from(self._table, _IDS_AT)[0]
+        count: int = _COUNT.unpack_from(self._entries, _COUNT_AT)[0]
         return count
 
     def close(self) -> None:
-        self._table.close()
-
-    def _enter(self, slots: Iterable[tuple[bytes, bytes]]) -> int:
-        """Returns how many were new."""
-        table, secret, buckets, number = self._table, self._secret, self._buckets, int.from_bytes
-        new = 0
-        for key, slot in slots:
-            at = _HEAD_BYTES + number(key[:SPREAD_BY], "little") % secret % buckets * _BUCKET_BYTES
-            head = table[at : at + _SLOTS]
-            place, count = -1, head[0]
-            if key in head or count == _PLACES:
-                at, place = self._place(key)
-                count = table[at]
-            begin = at + _SLOTS + (count if place < 0 else place) * SLOT_BYTES
-            table[begin : begin + SLOT_BYTES] = slot
-            if place < 0:
-                begin = at + _KEYS + count * KEY_BYTES
-                table[begin : begin + KEY_BYTES] = key
-                table[at] = count + 1  # last: only now is it there
-                new += 1
-        return new
-
-    def _place(self, key: bytes) -> tuple[int, int]:
-        """Where the bucket begins that has the key, and its place there; −1 with the bucket that it belongs into."""
-        for at in self._chain(key):
-            head = self._table[at : at + _SLOTS]
-            end = _KEYS + head[0] * KEY_BYTES
-            begin = head.find(key, _KEYS, end)
-            while begin >= 0 and (begin - _KEYS) % KEY_BYTES:  # parts of two keys that lie beside each other
-                begin = head.find(key, begin + 1, end)
-            if begin >= 0:
-                return at, (begin - _KEYS) // KEY_BYTES
-        return at, -1
-
-    def _chain(self, key: bytes) -> Iterator[int]:
-        """Where the buckets begin in which a key may be: its own, and the next ones while those before are full."""
-        bucket = int.from_bytes(key[:SPREAD_BY], "little") % self._secret % self._buckets
-        while True:
-            at = _HEAD_BYTES + bucket * _BUCKET_BYTES
-            yield at
-            if self._table[at] < _PLACES:
-                return
-            bucket = (bucket + 1) % self._buckets
-
-    def _open(self) -> None:
-        with self._path.open("r+b") as file:
-            found = os.fstat(file.fileno())
-            head = file.read(_HEAD.size).ljust(_HEAD.size, b"\0")
-            magic, self._secret, self._buckets, _ = _HEAD.unpack(head)
-            if magic != _MAGIC or found.st_size != _size(self._buckets):
-                raise Corrupt(
-                    f"opening {self._path}: not a table of document ids; stop the loaders, remove this file; it is "
-                    "rebuilt from the journals"
-                )
-            self._inode = found.st_ino
-            self._table = mmap.mmap(file.fileno(), found.st_size)
-        self._table.madvise(mmap.MADV_RANDOM)
+        self._close_index()
+        self._entries.close()
 
     def _follow(self) -> None:
-        """Go on in the table that another process has made of this one."""
+        """Go on in what other processes have made of the files."""
         if self._path.stat().st_ino != self._inode:
-            self._table.close()
-            self._open()
+            self._close_index()
+            self._open_index()
+        if _HEAD_BYTES + self.ids * ENTRY_BYTES > len(self._entries):
+            self._entries.close()
+            self._open_entries()
 
-    def _grow(self, ids: int) -> None:
+    def _open_index(self) -> None:
+        with self._path.open("r+b") as file:
+            found = os.fstat(file.fileno())
+            head = file.read(_INDEX_HEAD.size).ljust(_INDEX_HEAD.size, b"\0")
+            magic, self._secret, self._count = _INDEX_HEAD.unpack(head)
+            if magic != _INDEX or not self._secret or found.st_size != _HEAD_BYTES + 8 * self._count:
+                raise self._damaged(self._path)
+            self._inode = found.st_ino
+            self._index = mmap.mmap(file.fileno(), found.st_size)
+        self._index.madvise(mmap.MADV_RANDOM)
+        self._places = memoryview(self._index)[_HEAD_BYTES:].cast("Q")
+
+    def _close_index(self) -> None:
+        self._places.release()
+        self._index.close()
+
+    def _open_entries(self) -> None:
+        try:
+            with self._entries_path.open("r+b") as file:
+                self._entries = mmap.mmap(file.fileno(), 0)
+        except (FileNotFoundError, ValueError) as error:  # not there, or empty
+            raise self._damaged(self._entries_path) from error
+        if self._entries[:_COUNT_AT] != _ENTRIES:
+            raise self._damaged(self._entries_path)
+
+    def _damaged(self, path: Path) -> Corrupt:
+        return Corrupt(
+            f"opening {path}: not a table of document ids; stop the loaders, remove {self._path.name}; it is rebuilt "
+            "from the journals"
+        )
+
+    def _extend(self, wanted_bytes: int) -> None:
+        """Room for entries, half as much again at the least."""
+        size_bytes = len(self._entries)
+        with self._entries_path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, max(wanted_bytes, size_bytes + size_bytes // 2))
+            except OSError as error:
+                raise _full(self._entries_path, error) from error
+        self._entries.close()
+        self._open_entries()
+
+    def _grow(self, places: int) -> None:
         fresh = self._path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        _make(fresh, max(2 * self._buckets, ids // _FULL + 1))
-        larger = IdTable(fresh)
-        _IDS.pack_into(larger._table, _IDS_AT, larger._enter(self._all()))
-        larger.close()
+        _make_index(fresh, places)
+        entries, ids, number = self._entries, self.ids, int.from_bytes
+        with fresh.open("r+b") as file, mmap.mmap(file.fileno(), 0) as index:
+            secret, count = _INDEX_HEAD.unpack_from(index)[1:]
+            with memoryview(index) as whole, whole[_HEAD_BYTES:] as rest, rest.cast("Q") as places_of:
+                for entry in range(1, ids + 1):
+                    begin = entry * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+                    spread = number(entries[begin : begin + SPREAD_BY], "little") % secret
+                    at = spread % count
+                    while places_of[at]:
+                        at = at + 1 if at + 1 < count else 0
+                    places_of[at] = spread >> _TAG_SHIFT << _NUMBER_BITS | entry
         fresh.replace(self._path)
         self._follow()
 
-    def _all(self) -> Iterator[tuple[bytes, bytes]]:
-        for at in range(_HEAD_BYTES, len(self._table), _BUCKET_BYTES):
-            yield from self._held(at)
 
-    def _held(self, at: int) -> Iterator[tuple[bytes, bytes]]:
-        """Keys and slots of the bucket that begins there."""
-        bucket = self._table[at : at + _BUCKET_BYTES]
-        for place in range(bucket[0]):
-            key, slot = _KEYS + place * KEY_BYTES, _SLOTS + place * SLOT_BYTES
-            yield bucket[key : key + KEY_BYTES], bucket[slot : slot + SLOT_BYTES]
+def _make_index(path: Path, places: int) -> None:
+    secret = secrets.randbits(_SECRET_BITS) | 1 << (_SECRET_BITS - 1) | 1
+    _make(path, _INDEX_HEAD.pack(_INDEX, secret, places), _HEAD_BYTES + 8 * places)
 
 
-def _size(buckets: int) -> int:
-    return _HEAD_BYTES + buckets * _BUCKET_BYTES
-
-
-def _make(path: Path, buckets: int) -> None:
-    """An empty table, under its name only once it is whole."""
+def _make(path: Path, head: bytes, size_bytes: int) -> None:
+    """A file of zeros behind a head, under its name only once it is whole."""
     unfinished = path.with_suffix(".tmp")
     try:
         with unfinished.open("w+b", buffering=0) as file:
-            os.posix_fallocate(file.fileno(), 0, _size(buckets))
-            file.write(_HEAD.pack(_MAGIC, secrets.randbits(60) | 1 << 60 | 1, buckets, 0))
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+            file.write(head)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise Full(f"making {path} for {buckets * _FULL} ids: {error.strerror}; free space on this disk") from error
+        raise _full(path, error) from error
     unfinished.replace(path)
+
+
+def _full(path: Path, error: OSError) -> Full:
+    return Full(f"making room in {path}: {error.strerror}; free space on this disk")

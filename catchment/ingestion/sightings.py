@@ -3,7 +3,7 @@
 A generation holds the sightings of half a window of message time, in a directory of its own:
 
     00002836/                 half-window number (message time divided by half the window)
-      index                   table (`idtable.py`), key → slot; written without waiting for the disk
+      index, index.entries    table (`idtable.py`), key → slot; written without waiting for the disk
       <random>.journal        one a process: blocks of length, CRC-32, records; flushed by `sync`
       boot                    id of the machine's boot under which the index was written; its time: last use
 

@@ -199,7 +199,7 @@ def test_two_loaders_accept_each_document_exactly_once(tmp_path: Path) -> None:
 
 
 def test_the_index_grows_with_what_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("catchment.ingestion.idtable.FIRST_BUCKETS", 3)
+    monkeypatch.setattr("catchment.ingestion.idtable.FIRST_PLACES", 3)
     ids = opened(tmp_path)
     batch = [sight(1000 + number, NOON, number) for number in range(5000)]
     assert ids.mark(batch) == [None] * 5000
@@ -281,7 +281,7 @@ def test_a_damaged_index_is_refused_with_advice(tmp_path: Path) -> None:
     ids.close()
     (index,) = (tmp_path / "dedup").glob("*/index")
     index.write_bytes(b"\xff" * 16_384)
-    with pytest.raises(Corrupt, match="remove this file"):
+    with pytest.raises(Corrupt, match="remove index"):
         opened(tmp_path).mark([sight(0, NOON, 1)])
     index.unlink()
     healed = opened(tmp_path)

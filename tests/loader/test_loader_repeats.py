@@ -17,7 +17,7 @@ from catchment.log.port import TopicPartition
 from tests.loader import scene
 
 EDGES, DOCUMENTS = 4, 60
-ENDS_WITHIN_S = 60.0
+ENDS_WITHIN_S = 300.0
 
 
 def fill(home: Path) -> None:
