@@ -90,7 +90,8 @@ def encode_duplicate(document: Document, repeat: Repeat, source: TopicPartition,
 def encode_failure(failure: Failure, source: TopicPartition, offset: int) -> bytes:
     """The message for topic `errors`: the raw message's fields without addresses, and why it was refused."""
     is_record = failure.step == "unwrap"
-    logger = EDGE_LOGGER if is_record or failure.namespace is None else failure.namespace
+    has_path = not is_record and failure.code != "uri_invalid"
+    logger = failure.namespace if has_path and failure.namespace is not None else EDGE_LOGGER
     kind = "error.decode" if is_record else "telemetry.error" if logger == TELEMETRY else "error"
     texts = {
         "uri": failure.uri,

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from decoder_kit import FIREFOX_URI, GENERIC_URI, MAIN, OFFSET, SOURCE, TID, VALID, accepted, open_decoder, raw, refused
+from decoder_kit import (
+    FIREFOX_URI,
+    GENERIC_URI,
+    MAIN,
+    OFFSET,
+    SOURCE,
+    TID,
+    VALID,
+    accepted,
+    decode,
+    open_decoder,
+    raw,
+    refused,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +25,7 @@ from catchment.ingestion import streams
 from catchment.ingestion.decoder.failure import Refusal
 from catchment.ingestion.decoder.uri import read_leniently, read_uri
 from catchment.ingestion.deduplication import Repeat, Sighting
+from catchment.ingestion.ledger.headings import of_raw
 
 LENIENT = open_decoder(lenient_namespaces=("foo", "telemetry"))
 ID = TID.lower()
@@ -100,6 +114,34 @@ def test_what_is_valid_strictly_means_the_same_leniently(parts: list[str]) -> No
 def test_no_path_raises(text: str) -> None:
     for uri in (text, f"/submit/foo/{text}", f"/submit/telemetry/{text}/main/a/b/c/d", f"/submit/foo/bar/1/{text}"):
         read_leniently(uri, {"foo", "telemetry"})
+
+
+@pytest.mark.parametrize(
+    ("uri", "named"),
+    [
+        (f"{GENERIC_URI}/x", ("foo", "bar")),
+        (f"/submit//eng/build/1/{TID}", ("eng", "build")),
+        (f"{FIREFOX_URI}/x", ("telemetry", "main")),
+        ("/submit/foo/bar/1/no-uuid", ("foo", "bar")),
+        ("/submit/foo/bar", (None, None)),
+        ("/foobar", (None, None)),
+    ],
+)
+def test_a_refused_path_is_named_as_the_lenient_reading_names_it(
+    uri: str, named: tuple[str | None, str | None]
+) -> None:
+    """The ledger counts what was accepted by the path alone, strictly, whatever the namespace allows the decoder."""
+    failure = refused(raw(uri=uri))
+    assert (failure.namespace, failure.doctype) == named
+    error = message.decode(streams.encode_failure(failure, SOURCE, OFFSET))
+    assert (error.first("namespace"), error.first("docType")) == named
+    assert error.logger == ("foo" if failure.code == "document_id_invalid" else "moz_ingest")
+    document = decode(
+        raw(MAIN if "telemetry" in uri else VALID, uri), open_decoder(lenient_namespaces=("foo", "eng", "telemetry"))
+    )
+    if named != (None, None):
+        assert (document.namespace, document.doctype) == named
+        assert of_raw(raw(uri=uri))[1:] == named
 
 
 def test_ids_that_are_no_uuid_go_into_the_streams_and_are_told_apart() -> None:

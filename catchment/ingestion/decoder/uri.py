@@ -11,7 +11,9 @@ cached. A path under /submit/telemetry/ with four components is of the first for
 
 Namespaces may be declared lenient; what the strict rules refuse is then read as in 2018. The edge of that time stored
 paths with escapes decoded and doubled slashes, `.` and `..` resolved, so that is done first. What follows the last
-component is ignored, and the document id is any text of 1 to 256 printable characters.
+component is ignored, and the document id is any text of 1 to 256 printable characters. Where that reading makes sense
+of a path that is refused, the refusal names its namespace and doctype, in every namespace: so whatever counts or picks
+submissions by their path alone finds them under the same names as the decoder.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ def read_uri(uri: str | None) -> tuple[Route, str] | Refusal:
         head, _, document_id = uri.rpartition("/")
         route = _generic_route(head)
     if isinstance(route, str):
-        return Refusal("uri_invalid", cut(f"{route}: {uri}"))
+        found = _read_as_in_2018(uri)
+        namespace, doctype = (found[0].namespace, found[0].doctype) if found else (None, None)
+        return Refusal("uri_invalid", cut(f"{route}: {uri}"), namespace=namespace, doctype=doctype)
     document_id = document_id.lower()
     if _UUID.fullmatch(document_id) is None:
         return Refusal("document_id_invalid", cut(f"{document_id!r}"), namespace=route.namespace, doctype=route.doctype)
@@ -73,12 +77,17 @@ def read_uri(uri: str | None) -> tuple[Route, str] | Refusal:
 def read_leniently(uri: str | None, namespaces: Collection[str]) -> tuple[Route, str] | None:
     """As `read_uri`, by the rules of 2018, if the path's namespace is one of these; None when it is not, or when these
     rules refuse the path too."""
+    found = _read_as_in_2018(uri or "")
+    return found if found is not None and found[0].namespace in namespaces else None
+
+
+def _read_as_in_2018(uri: str) -> tuple[Route, str] | None:
     try:
-        plain = unquote(uri or "", errors="strict")
+        plain = unquote(uri, errors="strict")
     except UnicodeDecodeError:
         return None
     first, *parts = posixpath.normpath(plain).lstrip("/").split("/")
-    if first != "submit" or len(parts) < _GENERIC_PARTS or parts[0] not in namespaces:
+    if first != "submit" or len(parts) < _GENERIC_PARTS:
         return None
     if parts[0] == TELEMETRY and len(parts) >= _FIREFOX_PARTS:
         document_id = parts[1]
