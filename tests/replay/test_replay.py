@@ -12,7 +12,10 @@ import orjson
 import pytest
 
 from catchment.errors import QueryError
+from catchment.ingestion.limits.rows import DEFERRED_TABLE, Deferral, DeferralRows
+from catchment.ingestion.limits.rows import SCHEMA as DEFERRED_SCHEMA
 from catchment.ingestion.replay.selection import DAY_NS
+from catchment.log.port import TopicPartition
 from tests.loader import scene
 from tests.replay import stage
 
@@ -160,6 +163,21 @@ def test_records_that_the_loader_has_not_committed_are_left_to_it(home: Path) ->
 def test_a_home_without_anything_has_nothing_to_replay(tmp_path: Path) -> None:
     scene.write_schemas(tmp_path)
     assert stage.replay(tmp_path).total().deliveries == 0
+
+
+def test_what_was_deferred_is_so_no_more(home: Path) -> None:
+    _, lake = scene.open_parts(home)
+    rows = DeferralRows()
+    for offset, number in ((40, 40), (COUNT + 7, 41)):  # one of the landfill's, and one that was never received
+        received_ns = stage.FIRST_NS + number * stage.DAYS * DAY_NS // COUNT
+        document_id = str(uuid.UUID(int=number))
+        deferral = Deferral(offset, b"", received_ns, "shop", "order", 1, document_id, "", "1/s", 9, "edge")
+        rows.append(deferral, TopicPartition("raw", 0))
+    lake.ensure(DEFERRED_TABLE, DEFERRED_SCHEMA)
+    lake.commit(DEFERRED_TABLE, rows.take(), {})
+    lake.close()
+    assert stage.replay(home).total().tables[DEFERRED_TABLE].removed == 1
+    assert len(stage.rows(home)[DEFERRED_TABLE]) == 1
 
 
 def test_no_row_that_a_replay_writes_holds_an_address(home: Path) -> None:

@@ -22,6 +22,7 @@ from catchment.events import Events
 from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.decoder.failure import Failure
 from catchment.ingestion.deduplication import Deduplicator, Sighting
+from catchment.ingestion.limits.rows import DEFERRED_TABLE
 from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
 from catchment.ingestion.loader.tables import UNREGISTERED_TABLE, Rows, columns_of, table_of
 from catchment.ingestion.replay.deliveries import (
@@ -45,7 +46,7 @@ from catchment.log.port import Record, TopicPartition
 from catchment.schemas.names import snake_case
 from catchment.schemas.registry import Registry
 
-ERROR_KEYS = ("source", "source_offset", "submission_timestamp")
+PLACE_COLUMNS = ("source", "source_offset", "submission_timestamp")
 
 
 @dataclass(slots=True)
@@ -171,17 +172,19 @@ class Day:
                 self._flush(table, buffer)
 
     def commit(self) -> DayReport:
-        """Replace the rows of every table that may have some, monitoring.errors last."""
+        """Replace the rows of every table that may have some, monitoring.deferred and monitoring.errors last."""
         for table, buffer in self._buffers.items():
             if buffer.rows:
                 self._flush(table, buffer)
         self._deduplicator.sync()
         until = Span(self._span.since_us, self._span.until_us + self._window_us)
-        for table in sorted((self._written | self._touched()) - {ERRORS_TABLE}):
+        for table in sorted((self._written | self._touched()) - {DEFERRED_TABLE, ERRORS_TABLE}):
             judge = Judge(self._deliveries_in(table), self._window_us)
             self._tell(table, self._target.replace(table, _keys_of(table), judge, until))
-        if self.report.deliveries and (ERRORS_TABLE in self._written or ERRORS_TABLE in self._known):
-            self._tell(ERRORS_TABLE, self._target.replace(ERRORS_TABLE, ERROR_KEYS, self._settled(), self._span))
+        for table in (DEFERRED_TABLE, ERRORS_TABLE):
+            if self.report.deliveries and (table in self._written or table in self._known):
+                settled = self._settled(is_rewritten=table == ERRORS_TABLE)
+                self._tell(table, self._target.replace(table, PLACE_COLUMNS, settled, self._span))
         self.report.failures = dict(sorted(self._failures.items()))
         return self.report
 
@@ -261,11 +264,11 @@ class Day:
             self._sources.append(source)
         return number
 
-    def _settled(self) -> Doomed:
-        """Rows of monitoring.errors whose submissions were decoded now: REPLACED if they failed anew, else REMOVED."""
+    def _settled(self, is_rewritten: bool) -> Doomed:
+        """Rows whose submissions were decoded now: REMOVED, or REPLACED if they failed anew and the table tells it."""
         sources = pa.DictionaryArray.from_arrays(pa.array(self._seen_sources, pa.int64()), pa.array(self._sources))
         seen = _places(sources.cast(pa.string()), pa.array(self._seen_offsets), pa.array(self._seen_us))
-        failed = seen.filter(pa.array(self._seen_failed, pa.uint8()).cast(pa.bool_()))
+        failed = seen.filter(pa.array(self._seen_failed, pa.uint8()).cast(pa.bool_())) if is_rewritten else seen[:0]
 
         def why(rows: pa.Table) -> pa.Array:
             sources, offsets, times = rows.combine_chunks().columns

@@ -15,8 +15,8 @@ from operator import itemgetter
 from typing import Protocol
 
 from catchment import message
-from catchment.clock import utc
 from catchment.errors import Malformed, Missing
+from catchment.ingestion.inspection.moments import sql_moment, sql_text
 from catchment.ingestion.landfill.archiver import GROUP as ARCHIVER_GROUP
 from catchment.ingestion.landfill.layout import Index
 from catchment.ingestion.landfill.shelf import Landfill
@@ -156,14 +156,14 @@ class ErrorRecords:
         selection = self._selection
         since_ns, until_ns = selection.bounds(day)
         conditions = [
-            f"submission_timestamp >= TIMESTAMPTZ '{utc(since_ns).isoformat()}'",
-            f"submission_timestamp < TIMESTAMPTZ '{utc(until_ns).isoformat()}'",
+            f"submission_timestamp >= {sql_moment(since_ns)}",
+            f"submission_timestamp < {sql_moment(until_ns)}",
         ]
         for column, value in (("document_namespace", selection.namespace), ("document_type", selection.doctype)):
             if value is not None:
-                conditions.append(f"{column} = {_quoted(value)}")
+                conditions.append(f"{column} = {sql_text(value)}")
         if selection.codes:
-            conditions.append(f"code IN ({', '.join(map(_quoted, selection.codes))})")
+            conditions.append(f"code IN ({', '.join(map(sql_text, selection.codes))})")
         if selection.where is not None:
             conditions.append(f"({selection.where})")
         return " AND ".join(conditions)
@@ -201,10 +201,6 @@ def _chained(parts: list[Iterable[Delivery]]) -> Iterator[Delivery]:
 def _source_of(text: str) -> TopicPartition:
     topic, _, partition = text.rpartition("/")
     return TopicPartition(topic, int(partition))
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _delivery(row: dict[str, object]) -> Delivery:
