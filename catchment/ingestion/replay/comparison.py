@@ -33,18 +33,18 @@ class Comparison:
         """`scratch` is a directory for temporary files."""
         self._lake = lake
         self._scratch = scratch
-        self._files: dict[str, list[str]] = defaultdict(list)
+        self._files: dict[tuple[str, str], list[str]] = defaultdict(list)
         self._doomed: dict[str, set[tuple[Any, ...]]] = defaultdict(set)
         self._number = 0
 
-    def write(self, table: str, rows: pa.Table) -> None:
+    def write(self, table: str, rows: pa.Table, batch: str = "") -> None:
         self._number += 1
         path = self._scratch / f"{self._number}.parquet"
         pq.write_table(rows, path, compression="zstd")
-        self._files[table].append(str(path))
+        self._files[table, batch].append(str(path))
 
-    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span) -> TableReport:
-        files = self._files.pop(table, [])
+    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span, batch: str = "") -> TableReport:
+        files = self._files.pop((table, batch), [])
         written = sum(pq.read_metadata(path).num_rows for path in files)
         replaced, removed = self._going(table, columns, doomed, span)
         held = [path_of(location) for location in replacing.files(self._lake, table, span)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,8 +35,10 @@ from catchment.ingestion.replay.deliveries import (
     keyed,
     micros,
     outlived,
+    pairs,
     suffix_of,
 )
+from catchment.ingestion.replay.repeats import REPEAT, Repeats, place_of
 from catchment.ingestion.replay.selection import DAY_NS, Delivery
 from catchment.lake import replacing
 from catchment.lake.columns import Columns
@@ -74,12 +76,12 @@ class DayReport:
 class Target(Protocol):
     """Where a day's rows go: the lake, or a comparison with it."""
 
-    def write(self, table: str, rows: pa.Table) -> None:
-        """Keep rows of a table until `replace`."""
+    def write(self, table: str, rows: pa.Table, batch: str = "") -> None:
+        """Keep rows of a table, in a batch of their own, until its `replace`."""
         ...
 
-    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span) -> TableReport:
-        """Bring in what was written of the table, and take out what `doomed` names."""
+    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span, batch: str = "") -> TableReport:
+        """Bring in what was written to the batch of the table, and take out what `doomed` names."""
         ...
 
 
@@ -89,14 +91,14 @@ class LakeTarget:
     def __init__(self, lake: Lake, at: Callable[[str], None]) -> None:
         self._lake = lake
         self._at = at
-        self._files: dict[str, list[DataFile]] = defaultdict(list)
+        self._files: dict[tuple[str, str], list[DataFile]] = defaultdict(list)
 
-    def write(self, table: str, rows: pa.Table) -> None:
-        self._files[table] += replacing.write(self._lake, table, rows)
+    def write(self, table: str, rows: pa.Table, batch: str = "") -> None:
+        self._files[table, batch] += replacing.write(self._lake, table, rows)
         self._at("rows_written")
 
-    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span) -> TableReport:
-        files = self._files.pop(table, [])
+    def replace(self, table: str, columns: Sequence[str], doomed: Doomed, span: Span, batch: str = "") -> TableReport:
+        files = self._files.pop((table, batch), [])
         gone = replacing.replace(self._lake, table, files, columns, doomed, span, self._at)
         self._at(f"table_replaced {table}")
         written = sum(file.record_count for file in files)
@@ -118,7 +120,9 @@ class Day:
         *,
         window_h: float,
         flush_bytes: int,
+        until_us: int,
     ) -> None:
+        """`until_us` is the end of what is replayed wholly; 0 when only some of the deliveries are."""
         self.report = DayReport()
         self._lake = lake
         self._registry = registry
@@ -130,6 +134,7 @@ class Day:
         self._window_us = round(window_h * 3_600e6)
         since_us = day * DAY_NS // 1000
         self._span = Span(since_us, since_us + DAY_NS // 1000)
+        self._spared_us = (self._span.until_us, until_us)
         self._buffers: dict[str, Rows] = {}
         self._doctype_buffers: dict[tuple[str, str, int], tuple[str, Columns]] = {}
         self._written: set[str] = set()
@@ -140,6 +145,8 @@ class Day:
         self._seen_sources, self._seen_offsets, self._seen_us = array("q"), array("q"), array("q")
         self._seen_failed = bytearray()
         self._failures: Counter[str] = Counter()
+        self._repeats = Repeats(self._held_texts)
+        self._named: set[str] = set()
         self._known = lake.tables()
 
     def add(self, deliveries: Sequence[Delivery]) -> None:
@@ -152,13 +159,14 @@ class Day:
         repeats = self._deduplicator.mark(
             [Sighting.of(document, TopicPartition(d.edge, d.source.partition), d.offset) for d, document in decoded]
         )
-        for (_, document), repeat in zip(decoded, repeats, strict=True):
+        for (delivery, document), repeat in zip(decoded, repeats, strict=True):
             place = self._deliveries[document.namespace, document.doctype]
             place.add(document.document_id, document.submission_ns // 1000, repeat is None)
             if repeat is None:
                 self._add_document(document)
             else:
                 self.report.repeats += 1
+                self._repeats.add(delivery, document)
         for delivery, outcome in zip(deliveries, outcomes, strict=True):
             if isinstance(outcome, Failure):
                 self._add_failure(outcome, delivery)
@@ -167,19 +175,25 @@ class Day:
             self._seen_us.append(delivery.received_ns // 1000)
             self._seen_failed.append(isinstance(outcome, Failure))
         self.report.deliveries += len(deliveries)
+        if self._repeats.size_bytes >= self._flush_bytes:
+            self._name_repeats()
         for table, buffer in self._buffers.items():
             if buffer.size_bytes >= self._flush_bytes:
                 self._flush(table, buffer)
 
     def commit(self) -> DayReport:
         """Replace the rows of every table that may have some, monitoring.deferred and monitoring.errors last."""
+        self._deduplicator.sync()
+        self._name_repeats()
+        if self._named:
+            named = _are_in(pa.array(sorted(self._named)))
+            self._tell(ERRORS_TABLE, self._target.replace(ERRORS_TABLE, PLACE_COLUMNS, named, self._span, REPEAT))
         for table, buffer in self._buffers.items():
             if buffer.rows:
                 self._flush(table, buffer)
-        self._deduplicator.sync()
         until = Span(self._span.since_us, self._span.until_us + self._window_us)
         for table in sorted((self._written | self._touched()) - {DEFERRED_TABLE, ERRORS_TABLE}):
-            judge = Judge(self._deliveries_in(table), self._window_us)
+            judge = Judge(self._deliveries_in(table), self._window_us, self._spared_us)
             self._tell(table, self._target.replace(table, _keys_of(table), judge, until))
         for table in (DEFERRED_TABLE, ERRORS_TABLE):
             if self.report.deliveries and (table in self._written or table in self._known):
@@ -190,7 +204,11 @@ class Day:
 
     def _tell(self, table: str, report: TableReport) -> None:
         if report != TableReport():
-            self.report.tables[table] = report
+            told = self.report.tables.setdefault(table, TableReport())
+            told.added += report.added
+            told.replaced += report.replaced
+            told.removed += report.removed
+            told.changed.update(report.changed)
 
     def _add_document(self, document: Document) -> None:
         key = (document.namespace, document.doctype, document.version)
@@ -214,6 +232,26 @@ class Day:
         if failure.namespace and failure.doctype and failure.document_id:
             place = self._deliveries[failure.namespace, failure.doctype]
             place.add(failure.document_id, failure.submission_ns // 1000, False)
+
+    def _name_repeats(self) -> None:
+        """Write rows for the repeats that had some, before anything of what they had goes."""
+        rows = FailureRows()
+        for delivery, failure in self._repeats.take():
+            rows.append(failure, delivery.source, delivery.offset)
+            self._named.add(place_of(delivery))
+        if rows.rows:
+            self._target.write(ERRORS_TABLE, rows.take(), REPEAT)
+
+    def _held_texts(self) -> Iterator[pa.Array]:
+        """Places and pairs that the tables have of this day's deliveries."""
+        for table in (ERRORS_TABLE, DEFERRED_TABLE):
+            keys = replacing.keys(self._lake, table, PLACE_COLUMNS, self._span)
+            if keys.num_rows:
+                yield _places_of(keys)
+        for table in self._touched():
+            keys = replacing.keys(self._lake, table, KEY_COLUMNS, self._span)
+            if keys.num_rows:
+                yield _one(pairs(keyed(keys)))
 
     def _flush(self, table: str, buffer: Rows) -> None:
         rows = buffer.take()
@@ -270,17 +308,30 @@ class Day:
         seen = _places(sources.cast(pa.string()), pa.array(self._seen_offsets), pa.array(self._seen_us))
         failed = seen.filter(pa.array(self._seen_failed, pa.uint8()).cast(pa.bool_())) if is_rewritten else seen[:0]
 
+        if is_rewritten and self._named:
+            seen = seen.filter(pc.invert(pc.is_in(seen, pa.array(sorted(self._named)))))
+
         def why(rows: pa.Table) -> pa.Array:
-            sources, offsets, times = rows.combine_chunks().columns
-            places = _places(sources.cast(pa.string()), offsets, micros(times))
+            places = _places_of(rows)
             reasons = pc.if_else(pc.is_in(places, failed), REPLACED, REMOVED)
-            return _one(pc.if_else(pc.is_in(places, seen), reasons, pa.scalar(None, pa.string())))
+            return pc.if_else(pc.is_in(places, seen), reasons, pa.scalar(None, pa.string()))
 
         return why
 
 
 def _places(sources: Any, offsets: Any, times_us: Any) -> Any:
     return pc.binary_join_element_wise(sources, offsets.cast(pa.string()), times_us.cast(pa.string()), "@")
+
+
+def _places_of(rows: pa.Table) -> pa.Array:
+    """`place_of` rows with PLACE_COLUMNS."""
+    sources, offsets, times = (rows.column(name) for name in PLACE_COLUMNS)
+    return _one(_places(sources.cast(pa.string()), offsets, micros(times)))
+
+
+def _are_in(places: pa.Array) -> Doomed:
+    """Rows at these places are REPLACED."""
+    return lambda rows: pc.if_else(pc.is_in(_places_of(rows), places), REPLACED, pa.scalar(None, pa.string()))
 
 
 def _one(column: Any) -> pa.Array:

@@ -4,7 +4,8 @@ A delivery is a document id at a time of receipt. It *won* (its document is what
 of one that won, or it *failed*. Of the rows that are there
 
 - the row of any delivery goes: the winner's comes anew, the others' should not have been there;
-- a row of a winner's id goes too when it is later, within the window: the first delivery counts;
+- a row of a winner's id goes too when it is later, within the window: the first delivery counts (unless its own day is
+  still to be replayed, which then finds it a repeat);
 - but a winner gives way to an *earlier* row within the window whose delivery is not part of the replay (`outlived`).
 
 Rows of `<namespace>.unregistered` are told apart by their doctype as well.
@@ -72,13 +73,15 @@ def micros(times: pa.ChunkedArray) -> pa.ChunkedArray:
 class Judge:
     """Decides over rows of one table, by the day's deliveries that may have rows there."""
 
-    def __init__(self, deliveries: Sequence[pa.Table], window_us: int) -> None:
+    def __init__(self, deliveries: Sequence[pa.Table], window_us: int, spared_us: tuple[int, int]) -> None:
+        """Rows of times in `spared_us` (from, and until, not included) do not go for being later than a winner."""
         found = pa.concat_tables(deliveries).combine_chunks()
-        self._exact = _pairs(found)
+        self._exact = pairs(found)
         won = found.filter(found.column("is_winner"))
         self._winners = won.column("key").combine_chunks()
         self._won_us = won.column("time_us").combine_chunks()
         self._window_us = window_us
+        self._spared_us = spared_us
 
     def __call__(self, rows: pa.Table) -> pa.Array:
         """For each row why it goes: REPLACED by a winner of its id, else REMOVED; NULL when it stays."""
@@ -87,7 +90,9 @@ class Judge:
         place = pc.index_in(rows.column("key").combine_chunks(), self._winners)
         after_us = pc.subtract(times, self._won_us.take(place))
         is_later = pc.and_(pc.greater(after_us, 0), pc.less_equal(after_us, self._window_us))
-        goes = pc.or_(pc.fill_null(is_later, False), pc.is_in(_pairs(rows), self._exact))
+        is_spared = pc.and_(pc.greater_equal(times, self._spared_us[0]), pc.less(times, self._spared_us[1]))
+        is_later = pc.and_(is_later, pc.invert(is_spared))
+        goes = pc.or_(pc.fill_null(is_later, False), pc.is_in(pairs(rows), self._exact))
         reasons = pc.if_else(place.is_valid(), REPLACED, REMOVED)
         return pc.if_else(goes, reasons, pa.scalar(None, pa.string()))
 
@@ -104,11 +109,11 @@ def outlived(chunk: pa.Table, held: pa.Table, deliveries: Iterable[pa.Table], wi
     if not earlier.num_rows:
         return set()
     ours = pa.concat_tables(deliveries).combine_chunks()
-    others = earlier.filter(pc.invert(pc.is_in(_pairs(earlier), _pairs(ours))))
+    others = earlier.filter(pc.invert(pc.is_in(pairs(earlier), pairs(ours))))
     return set(others.column("key").to_pylist())
 
 
-def _pairs(rows: pa.Table) -> pa.Array:
+def pairs(rows: pa.Table) -> pa.Array:
     """Key and time of each row as one text."""
     pairs = pc.binary_join_element_wise(rows.column("key"), rows.column("time_us").cast(pa.string()), "@")
     return pairs.combine_chunks() if isinstance(pairs, pa.ChunkedArray) else pairs

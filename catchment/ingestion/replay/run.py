@@ -133,6 +133,7 @@ class Replay:
             target,
             window_h=self._deduplication.window_h,
             flush_bytes=self._flush_bytes,
+            until_us=self._selection.until_ns // 1000 if self._selection.is_whole else 0,
         )
         try:
             for deliveries, cost in records.day(day):

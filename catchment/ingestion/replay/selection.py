@@ -50,6 +50,11 @@ class Selection:
         return range(self.since_ns // DAY_NS, (self.until_ns - 1) // DAY_NS + 1)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether all deliveries of a document in the time are selected when one is."""
+        return not self.errors_only and self.where is None
+
+    @property
     def key(self) -> str:
         """A name that every replay of the same selection has."""
         return hashlib.sha256(orjson.dumps(asdict(self), option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
