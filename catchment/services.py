@@ -87,7 +87,8 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     settings = config.section(LoaderSettings)
     geo = Geo(platform.geo_settings(), clock, events)
     deduplicator = Deduplicator(platform.home / DIRECTORY, config.section(DeduplicationSettings), clock, events)
-    limiter = Limiter(config.section(LimitSettings), platform.home / "limits", clock, events)
+    lenient = config.section(DecoderSettings).lenient_namespaces
+    limiter = Limiter(config.section(LimitSettings), platform.home / "limits", clock, events, lenient)
     log, lake, registry = platform.log(), platform.lake(), platform.registry()
     for problem in registry.check():
         events.warning("schema_refused", problem=problem)
@@ -115,7 +116,8 @@ def _run_ledger(platform: Platform, number: int, events: Events) -> None:
 
     settings = platform.config.section(LedgerSettings)
     log, lake, database = platform.log(), platform.lake(), platform.database()
-    ledger = Ledger(settings, log, lake, database, platform.clock, events)
+    lenient = platform.config.section(DecoderSettings).lenient_namespaces
+    ledger = Ledger(settings, log, lake, database, platform.clock, events, lenient=lenient)
     runtime.on_stop_signal(ledger.stop)
     with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"balance": ledger.check}) as admin:
         announcement = _run_file(platform, "ledger", number, "", admin.port)

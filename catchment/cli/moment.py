@@ -1,16 +1,16 @@
-"""A moment on the command line: `2026-11-25`, `2026-11-25T14:30` (UTC unless it says otherwise), or an age: `90s`,
-`30m`, `6h`, `7d` ago, or `now`."""
+"""A moment on the command line: a date or time of ISO 8601 (UTC unless it says otherwise), an age, or `now`."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import datetime
 from typing import Any
 
 import click
 
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
-_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+from catchment.clock import utc
+from catchment.errors import Malformed
+from catchment.ingestion.inspection.moments import moment_ns
 
 
 class Moment(click.ParamType[datetime]):
@@ -21,17 +21,7 @@ class Moment(click.ParamType[datetime]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
-        now = datetime.now(UTC)
         try:
-            if value == "now":
-                return now
-            if age := _AGE.fullmatch(value):
-                return now - timedelta(seconds=float(age[1]) * _UNITS_S[age[2]])
-            found = datetime.fromisoformat(value)
-            return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} is no moment; write 2026-11-25, 2026-11-25T14:30, an age like 30m, 6h or 7d, or now",
-                param,
-                ctx,
-            )
+            return utc(time.time_ns() if value == "now" else moment_ns(value, time.time_ns()))
+        except Malformed as error:
+            self.fail(str(error), param, ctx)

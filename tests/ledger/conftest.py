@@ -12,19 +12,21 @@ from catchment.database.settings import DatabaseSettings
 from tests.loader import scene as loading
 from tests.postgres import postgres_server, postgres_url  # noqa: F401  fixtures
 
-RECORDS = 80
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def settings(request: pytest.FixtureRequest) -> DatabaseSettings:
-    if request.param == "sqlite":
-        return DatabaseSettings()
-    return DatabaseSettings(url=request.getfixturevalue("postgres_url"))
+RECORDS = 40
 
 
 @pytest.fixture
-def database(settings: DatabaseSettings, tmp_path: Path) -> Iterator[Database]:
-    found = open_database(settings, tmp_path)
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = open_database(DatabaseSettings(), tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def each_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """The test runs over each database."""
+    url = "sqlite:each.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    found = open_database(DatabaseSettings(url=url), tmp_path)
     yield found
     found.close()
 

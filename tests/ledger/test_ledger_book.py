@@ -83,8 +83,8 @@ def test_any_interleaving_of_sources_gives_what_counting_at_once_gives(records, 
         mixed.close()
 
 
-def test_a_page_that_starts_elsewhere_is_refused_whole(database: Database) -> None:
-    book = Book(database)
+def test_a_page_that_starts_elsewhere_is_refused_whole(each_database: Database) -> None:
+    book = Book(each_database)
     entry = (Heading(DAY_0, "telemetry", "main"), "accepted", "")
     book.add(Page(Counter({entry: 3}), {"raw/0": (None, 3)}), 1)
     for before in (None, 2, 4):
@@ -92,19 +92,19 @@ def test_a_page_that_starts_elsewhere_is_refused_whole(database: Database) -> No
         with pytest.raises(Fenced, match=r"counting raw/0 from (None|2|4): the database has it counted up to 3"):
             book.add(page, 2)
     assert book.positions() == {"raw/0": 3}
-    assert rows(database)[0] == [(DAY_0, 60, "telemetry", "main", 3, 0, 0, 0, 0, 0, 0, 0, 3)]
+    assert rows(each_database)[0] == [(DAY_0, 60, "telemetry", "main", 3, 0, 0, 0, 0, 0, 0, 0, 3)]
 
 
-def test_the_balance_is_what_is_not_accounted_for(database: Database) -> None:
+def test_the_balance_is_what_is_not_accounted_for(each_database: Database) -> None:
     heading = Heading(DAY_0, "telemetry", "main")
     counts = Counter({(heading, "accepted", ""): 20, (heading, "archived", ""): 5, (heading, "decoded", ""): 7})
     counts.update({(heading, kind, "x"): 3 for kind in SUBTRACTED})
-    Book(database).add(Page(counts, {"raw/0": (None, 1)}), 1)
-    assert rows(database)[0] == [(DAY_0, 60, "telemetry", "main", 20, 5, 7, 3, 3, 3, 3, 3, 5)]
+    Book(each_database).add(Page(counts, {"raw/0": (None, 1)}), 1)
+    assert rows(each_database)[0] == [(DAY_0, 60, "telemetry", "main", 20, 5, 7, 3, 3, 3, 3, 3, 5)]
 
 
-def test_counts_of_a_whole_table_replace_what_was_known_of_it(database: Database) -> None:
-    book = Book(database)
+def test_counts_of_a_whole_table_replace_what_was_known_of_it(each_database: Database) -> None:
+    book = Book(each_database)
     first, second = Heading(DAY_0, "telemetry", "main"), Heading(DAY_0 + 60, "telemetry", "main")
     other = (first, "stored", "telemetry.main_v5")
     known = Counter({(first, "stored", "telemetry.main_v4"): 5, other: 2})
@@ -112,13 +112,13 @@ def test_counts_of_a_whole_table_replace_what_was_known_of_it(database: Database
     book.roll_up(DAY_0 + HOUR_S, 0)
     whole = Counter({(first, "stored", "telemetry.main_v4"): 4, (second, "stored", "telemetry.main_v4"): 7})
     book.add(Page(whole, {"table a": (1, 2)}, whole={("stored", "telemetry.main_v4")}), 2)
-    counts, details = rows(database)
+    counts, details = rows(each_database)
     assert [(*row[:4], row[7]) for row in counts] == [(DAY_0, HOUR_S, "telemetry", "main", 13)]
     assert [row[5:] for row in details] == [("telemetry.main_v4", 11), ("telemetry.main_v5", 2)]
 
 
-def test_what_arrives_late_is_added_to_the_hour_or_day_that_has_its_minute(database: Database) -> None:
-    book = Book(database)
+def test_what_arrives_late_is_added_to_the_hour_or_day_that_has_its_minute(each_database: Database) -> None:
+    book = Book(each_database)
     entry = (Heading(DAY_0 + 90 * 60, "telemetry", "main"), "accepted", "")
     for number, (minutes_s, hours_s, slot) in enumerate(
         [
@@ -129,4 +129,4 @@ def test_what_arrives_late_is_added_to_the_hour_or_day_that_has_its_minute(datab
     ):
         book.roll_up(minutes_s, hours_s)
         book.add(Page(Counter({entry: 1}), {"raw/0": (number or None, number + 1)}), 1)
-        assert [row[:5] for row in rows(database)[0]] == [(*slot, "telemetry", "main", number + 1)]
+        assert [row[:5] for row in rows(each_database)[0]] == [(*slot, "telemetry", "main", number + 1)]

@@ -72,6 +72,4 @@ def test_nothing_counted_says_who_counts(platform_dir: Path) -> None:
 def test_a_bad_moment_is_refused_with_examples(platform_dir: Path) -> None:
     answer = CliRunner().invoke(cli, ["ledger", "--since", "yesterday"])
     assert answer.exit_code == 2
-    assert "'yesterday' is no moment; write 2026-11-25, 2026-11-25T14:30, an age like 30m, 6h or 7d, or now" in (
-        " ".join(answer.output.split())
-    )
+    assert "'yesterday' is none; write 30m, 6h or 7d, or 2026-11-25" in " ".join(answer.output.split())

@@ -16,6 +16,7 @@ from catchment.health import ERROR, WARNING
 from catchment.ingestion.ledger.loop import Ledger
 from catchment.ingestion.ledger.settings import LedgerSettings
 from tests.ledger import scene
+from tests.ledger.conftest import RECORDS
 from tests.loader import scene as loading
 
 WITHIN_S = 30.0
@@ -49,7 +50,7 @@ def test_waiting_is_a_warning_and_missing_is_an_error(tmp_path: Path, expected: 
     assert told.turn() == []
     clock.advance(scene.LATER_S)
     assert told.turn() == [("ledger_waiting", WARNING)]
-    assert "80 records wait for the loader" in told.ledger.check()[0].text
+    assert f"{RECORDS} records wait for the loader" in told.ledger.check()[0].text
 
     loading.run_loader(tmp_path, None)
     assert told.turn() == []
@@ -106,21 +107,37 @@ def test_a_database_that_is_busy_keeps_the_page(home: Path) -> None:
         assert told.turn() == [("ledger_waits", WARNING)]
     assert told.turn() == []
     assert scene.totals(scene.read(home, told.database, clock))["balance"] == 0
-    assert scene.totals(scene.read(home, told.database, clock))["accepted"] == 80
+    assert scene.totals(scene.read(home, told.database, clock))["accepted"] == RECORDS
     told.close()
 
 
-def test_a_segment_that_cannot_be_read_is_told_and_the_rest_is_counted(home: Path) -> None:
+def spoil(home: Path, length: int) -> None:
+    """Turn bytes round, from a third of a raw segment on."""
     segment = next((home / "log" / "raw" / "0").glob("*.log"))
     content = bytearray(segment.read_bytes())
-    content[len(content) // 3] ^= 0xFF
+    begin = len(content) // 3
+    content[begin : begin + length] = bytes(byte ^ 0xFF for byte in content[begin : begin + length])
     segment.write_bytes(content)
+
+
+def test_a_damaged_record_is_passed_over_and_told(home: Path) -> None:
+    spoil(home, 1)
+    clock = scene.clock_after()
+    told = Told(home, clock)
+    assert told.turn() == []
+    assert "ledger_gap source=raw/0 " in told.stream.getvalue()
+    assert scene.totals(scene.read(home, told.database, clock))["accepted"] == RECORDS
+    told.close()
+
+
+def test_a_partition_that_cannot_be_read_on_is_told_and_the_rest_is_counted(home: Path) -> None:
+    spoil(home, 1 << 30)
     clock = scene.clock_after()
     told = Told(home, clock)
     assert told.turn() == [("ledger_cannot_count", ERROR)]
     assert "breaks its checksum" in told.ledger.check()[0].text
     found = scene.totals(scene.read(home, told.database, clock))
-    assert 40 < found["accepted"] < 80
+    assert RECORDS / 2 < found["accepted"] < RECORDS
     told.close()
 
 
@@ -133,5 +150,5 @@ def test_it_stops_when_told_after_a_last_count(tmp_path: Path, expected: loading
     told.ledger.stop()
     thread.join(WITHIN_S)
     assert not thread.is_alive()
-    assert scene.totals(scene.read(tmp_path, told.database, clock))["accepted"] == 80
+    assert scene.totals(scene.read(tmp_path, told.database, clock))["accepted"] == RECORDS
     told.database.close()

@@ -41,7 +41,7 @@ from catchment.ingestion.decoder.metadata import (
 )
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.decoder.submission import Submission, blank_addresses, unwrap
-from catchment.ingestion.decoder.uri import TELEMETRY, Route, read_leniently, read_uri
+from catchment.ingestion.decoder.uri import TELEMETRY, Route, read_path
 from catchment.log.port import Record, TopicPartition
 from catchment.schemas.registry import Registry, Violation
 
@@ -117,12 +117,9 @@ class Decoder:
 
     def _read_uri(self, passage: Passage) -> Refusal | None:
         assert passage.submission is not None
-        named = read_uri(passage.submission.uri)
+        named = read_path(passage.submission.uri, self._lenient)
         if isinstance(named, Refusal):
-            leniently = read_leniently(passage.submission.uri, self._lenient) if self._lenient else None
-            if leniently is None:
-                return named
-            named = leniently
+            return named
         passage.route, passage.document_id = named
         passage.version = passage.route.version
         return None

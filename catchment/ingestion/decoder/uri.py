@@ -74,6 +74,14 @@ def read_uri(uri: str | None) -> tuple[Route, str] | Refusal:
     return route, document_id
 
 
+def read_path(uri: str | None, lenient: Collection[str]) -> tuple[Route, str] | Refusal:
+    """As `read_uri`; what that refuses is read by the rules of 2018 in the namespaces that are `lenient`."""
+    named = read_uri(uri)
+    if isinstance(named, Refusal) and lenient:
+        return read_leniently(uri, lenient) or named
+    return named
+
+
 def read_leniently(uri: str | None, namespaces: Collection[str]) -> tuple[Route, str] | None:
     """As `read_uri`, by the rules of 2018, if the path's namespace is one of these; None when it is not, or when these
     rules refuse the path too."""

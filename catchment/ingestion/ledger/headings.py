@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
 from catchment import message
 from catchment.ingestion.decoder.failure import Refusal
 from catchment.ingestion.decoder.submission import unwrap
-from catchment.ingestion.decoder.uri import read_uri
+from catchment.ingestion.decoder.uri import read_path
 from catchment.schemas.names import snake_case
 
 MINUTE_S = 60
@@ -33,13 +34,14 @@ def minute_of(time_ns: int) -> int:
     return time_ns // _MINUTE_NS * MINUTE_S
 
 
-def of_raw(payload: bytes) -> Heading:
-    """A record of topic raw: what the decoder will say of it, from the message's head and its path alone."""
+def of_raw(payload: bytes, lenient: Collection[str] = ()) -> Heading:
+    """A record of topic raw: what the decoder will say of it, from the message's head and its path alone. `lenient`
+    are the namespaces whose paths are read by the rules of 2018."""
     unwrapped = unwrap(payload)
     if isinstance(unwrapped, Refusal):
         return Heading(0, "", "")
     submission, _ = unwrapped
-    read = read_uri(submission.uri)
+    read = read_path(submission.uri, lenient)
     named = read if isinstance(read, Refusal) else read[0]
     return Heading(minute_of(submission.received_ns), name_of(named.namespace), name_of(named.doctype))
 

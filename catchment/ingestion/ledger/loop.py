@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from catchment import metrics
 from catchment.clock import Clock
 from catchment.database.database import Database
-from catchment.errors import Transient
+from catchment.errors import Full, Transient
 from catchment.events import Events
 from catchment.health import ERROR, WARNING, Finding
 from catchment.ingestion.ledger.balance import Judge, Line, told
@@ -45,8 +45,10 @@ class Ledger:
         clock: Clock,
         events: Events,
         *,
+        lenient: Collection[str] = (),
         at: Callable[[str], None] = lambda point: None,
     ) -> None:
+        """`lenient` are the namespaces whose paths the decoder reads by the rules of 2018."""
         self._settings = settings
         self._log = log
         self._database = database
@@ -56,7 +58,9 @@ class Ledger:
         self._stopping = threading.Event()
         self._book = Book(database, at)
         self._positions = self._book.positions()
-        self._topics = [TopicCounter(log, streams, self._positions, events) for streams in (ARRIVING, ARCHIVED)]
+        self._topics = [
+            TopicCounter(log, streams, self._positions, events, lenient) for streams in (ARRIVING, ARCHIVED)
+        ]
         self._tables = TableCounter(log, lake, self._positions, events)
         self._page: Page | None = None
         self._roll_up_at_s = clock.monotonic_s()
@@ -86,8 +90,8 @@ class Ledger:
         return self._findings
 
     def turn(self) -> bool:
-        """Count on, once; returns whether more is waiting. A database that does not answer keeps the page for the next
-        turn. Raises Fenced when another ledger counts too."""
+        """Count on, once; returns whether more is waiting. A database that does not answer, or is full, keeps the page
+        for the next turn. Raises Fenced when another ledger counts too."""
         started_s = self._clock.monotonic_s()
         is_more = False
         if self._page is None:
@@ -100,7 +104,7 @@ class Ledger:
             self._page = None
             self._roll_up()
             self._judge()
-        except Transient as error:
+        except (Transient, Full) as error:
             if not any(finding.code == "ledger_waits" for finding in self._findings):
                 self._events.warning("ledger_waits", error=error)
             self._findings = (Finding("ledger_waits", WARNING, str(error)),)

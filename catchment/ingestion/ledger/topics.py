@@ -9,11 +9,12 @@ Offsets have no gaps, so a jump from one record to the next tells how many canno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from catchment import metrics
-from catchment.errors import Corrupt, Malformed, Missing
+from catchment.errors import CatchmentError, Corrupt, Malformed, Missing
 from catchment.events import Events
 from catchment.ingestion.ledger.book import Gap, Page
 from catchment.ingestion.ledger.headings import Heading, of_raw, of_stream
@@ -27,11 +28,8 @@ _NO_END = 1 << 62
 
 COUNTED = metrics.counter("ledger_counted_total", "Records that the ledger has counted.", "records", ("count",))
 
-_OF_TOPIC: dict[str, tuple[str, Callable[[bytes], Heading]]] = {
-    "raw": ("accepted", of_raw),
-    "decoded": ("decoded", of_stream),
-    "duplicates": ("duplicates", of_stream),
-}
+_KINDS = {"raw": "accepted", "decoded": "decoded", "duplicates": "duplicates"}
+_HEADING_OF: dict[str, Callable[[bytes], Heading]] = {"raw": of_raw, "decoded": of_stream, "duplicates": of_stream}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +52,10 @@ ARCHIVED = Streams("ledger-archive", ("raw",), is_archive=True)
 class TopicCounter:
     """Counts on, from the positions that the database has. One thread uses it."""
 
-    def __init__(self, log: Log, streams: Streams, positions: Mapping[str, int], events: Events) -> None:
-        """`positions` are those of the database, kept up to date by the caller."""
+    def __init__(
+        self, log: Log, streams: Streams, positions: Mapping[str, int], events: Events, lenient: Collection[str] = ()
+    ) -> None:
+        """`positions` are those of the database, kept up to date by the caller; `lenient` is as `of_raw` takes it."""
         self._log = log
         self._streams = streams
         self._positions = positions
@@ -64,16 +64,22 @@ class TopicCounter:
         self._minutes: dict[TopicPartition, int] = {}
         self.failure = ""
         """Why a partition cannot be counted now, empty when all can."""
-        self._consumer: Consumer = log.open_consumer(streams.group, streams.topics, on_assigned=self._assigned)
+        self._heading_of: dict[str, Callable[[bytes], Heading]] = {
+            **_HEADING_OF,
+            "raw": partial(of_raw, lenient=lenient),
+        }
+        self._consumer: Consumer = log.open_consumer(
+            streams.group, streams.topics, on_assigned=self._assigned, on_lost=_pass_over
+        )
 
     def count(self, page: Page) -> bool:
         """Add what has come since to the page; returns whether more is there already."""
-        failures: list[Corrupt] = []
+        failures: list[CatchmentError] = []
         taken = 0
         while taken < TURN_RECORDS and self._is_due():
             try:
                 batch = self._consumer.poll(_POLL_RECORDS, _POLL_BYTES, 0.0)
-            except Corrupt as error:
+            except (Corrupt, Missing) as error:
                 failures.append(error)
                 if len(failures) > len(self._next):  # the turn has come to each partition
                     break
@@ -109,29 +115,27 @@ class TopicCounter:
     def _add(self, page: Page, source: TopicPartition, records: Sequence[Record]) -> int:
         """Count the records that may be counted; returns how many."""
         end = self._end(source)
-        label, (count, heading_of) = self._streams.label(source), _OF_TOPIC[source.topic]
+        label, kind = self._streams.label(source), "archived" if self._streams.is_archive else _KINDS[source.topic]
         page.moves.setdefault(label, (self._positions.get(label), self._next[source]))
         counted = 0
         for offset, payload in records:
             if offset >= end:
                 self._consumer.seek(source, max(end, self._next[source]))
                 break
-            heading = self._heading(heading_of, source, offset, payload)
+            heading = self._heading(source, offset, payload)
             if offset > self._next[source]:
                 self._skip(page, source, offset, heading)
-            page.counts[heading, "archived" if self._streams.is_archive else count, ""] += 1
+            page.counts[heading, kind, ""] += 1
             self._next[source] = offset + 1
             self._minutes[source] = heading.minute_s or self._minutes.get(source, 0)
             counted += 1
         page.moves[label] = (page.moves[label][0], self._next[source])
-        COUNTED.labels(count).inc(counted)
+        COUNTED.labels(kind).inc(counted)
         return counted
 
-    def _heading(
-        self, heading_of: Callable[[bytes], Heading], source: TopicPartition, offset: int, payload: bytes
-    ) -> Heading:
+    def _heading(self, source: TopicPartition, offset: int, payload: bytes) -> Heading:
         try:
-            return heading_of(payload)
+            return self._heading_of[source.topic](payload)
         except Malformed as error:
             self._events.warning("record_malformed", source=source, offset=offset, error=error)
             return Heading(0, "", "")
@@ -148,6 +152,10 @@ class TopicCounter:
             page.counts[Heading(0, "", ""), "accepted", ""] += offset - first
 
 
+def _pass_over(source: TopicPartition, offsets: range, why: str) -> None:
+    """Go on behind what is lost: the jump in the offsets tells."""
+
+
 def minute_at(log: Log, source: TopicPartition, offset: int) -> int:
     """The minute of a record, 0 when it cannot be read or tells none."""
     if offset < 0:
@@ -155,7 +163,7 @@ def minute_at(log: Log, source: TopicPartition, offset: int) -> int:
     reader = log.open_reader(source, offset)
     try:
         found = reader.read(1, 1, 0.0)
-        return _OF_TOPIC[source.topic][1](found[0].payload).minute_s if found else 0
+        return _HEADING_OF[source.topic](found[0].payload).minute_s if found else 0
     except (Missing, Corrupt, Malformed):
         return 0
     finally:

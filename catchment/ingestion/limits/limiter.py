@@ -10,7 +10,7 @@ The file `<home>/limits/<topic>.<partition>.json`:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from catchment.events import Events
 from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.failure import Refusal
 from catchment.ingestion.decoder.submission import unwrap
-from catchment.ingestion.decoder.uri import read_uri
+from catchment.ingestion.decoder.uri import read_path
 from catchment.ingestion.limits.buckets import Bucket, Buckets
 from catchment.ingestion.limits.rows import Deferral
 from catchment.ingestion.limits.settings import LimitSettings, limit_of
@@ -66,8 +66,17 @@ class _Decisions:
 class Limiter:
     """The limits of the partitions that this loader owns. One thread calls it, but for `check`."""
 
-    def __init__(self, settings: LimitSettings, directory: Path | None, clock: Clock, events: Events) -> None:
-        """`directory` is made with the first decision; all loaders of a platform share it. None is for no limits."""
+    def __init__(
+        self,
+        settings: LimitSettings,
+        directory: Path | None,
+        clock: Clock,
+        events: Events,
+        lenient: Collection[str] = (),
+    ) -> None:
+        """`directory` is made with the first decision; all loaders of a platform share it. None is for no limits.
+        `lenient` are the namespaces whose paths the decoder reads by the rules of 2018."""
+        self._lenient = lenient
         self._settings = settings
         self._limit_of = partial(limit_of, settings)
         self._directory = directory
@@ -135,7 +144,7 @@ class Limiter:
             return None
         unwrapped = unwrap(record.payload)
         submission = None if isinstance(unwrapped, Refusal) else unwrapped[0]
-        named = read_uri(submission.uri) if submission else None
+        named = read_path(submission.uri, self._lenient) if submission else None
         if not is_decided:
             decisions.until, decisions.is_kept = record.offset + 1, False
         if submission is None or named is None or isinstance(named, Refusal):
