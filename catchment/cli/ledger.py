@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catchment.cli.moment import Moment
+from catchment.cli.times import Moment
+from catchment.clock import utc
 from catchment.platform import Platform
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ PLAIN_WIDTH = 140
 )
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
-def ledger(
-    platform: Platform, since: datetime, until: datetime, namespace: str, doctype: str, by: str, output: str
-) -> None:
+def ledger(platform: Platform, since: int, until: int, namespace: str, doctype: str, by: str, output: str) -> None:
     """Show what was accepted, and what became of it; balance = accepted - stored - errors - duplicates - deferred -
     dropped.
 
@@ -48,7 +47,7 @@ def ledger(
     from catchment.ingestion.ledger.settings import LedgerSettings
 
     database, log = platform.database(), platform.log()
-    query = Query(int(since.timestamp()), int(until.timestamp()), namespace, doctype)
+    query = Query(since // 1_000_000_000, until // 1_000_000_000, namespace, doctype)
     grace_s = platform.config.section(LedgerSettings).grace_s
     judge = Judge.of(database, log, platform.clock.time_ns() / 1e9, grace_s)
     found = lines(database, query, judge)
@@ -58,8 +57,8 @@ def ledger(
         import orjson
 
         document = {
-            "since": since,
-            "until": until,
+            "since": utc(since),
+            "until": utc(until),
             "is_balanced": not wrong,
             "lines": [asdict(line) for line in shown],
             "details": details(database, query),

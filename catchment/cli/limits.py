@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catchment.cli.moment import Moment
+from catchment.cli.times import Moment
+from catchment.clock import utc
 from catchment.ingestion.limits.settings import ALL, Limit, LimitSettings, limit_of, rules
 from catchment.platform import Platform
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--since", type=Moment(), default="1d", show_default=True, help="Count submissions from then on.")
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
-def limits(platform: Platform, since: datetime, output: str) -> None:
+def limits(platform: Platform, since: int, output: str) -> None:
     """Show the limits on floods, and how much was deferred because of them.
 
     What is deferred is not lost: it is in the raw log and in the archive, and a replay loads it.
@@ -31,7 +32,7 @@ def limits(platform: Platform, since: datetime, output: str) -> None:
     now_s = platform.clock.time_ns() / 1e9
     database, log = platform.database(), platform.log()
     judge = Judge.of(database, log, now_s, platform.config.section(LedgerSettings).grace_s)
-    counted = summed(lines(database, Query(int(since.timestamp()), int(now_s) + 1), judge), "doctype")
+    counted = summed(lines(database, Query(since // 1_000_000_000, int(now_s) + 1), judge), "doctype")
     deferred = sorted((line for line in counted if line.counts["deferred"]), key=lambda line: -line.counts["deferred"])
     held = {f"{namespace}/{doctype}": limit for (namespace, doctype), limit in rules(settings).items()}
     held["all others"] = limit_of(settings, ALL, ALL)
@@ -39,7 +40,7 @@ def limits(platform: Platform, since: datetime, output: str) -> None:
     if output == "json":
         _print_json(held, partitions, deferred)
     else:
-        _print(held, partitions, deferred, since)
+        _print(held, partitions, deferred, utc(since))
 
 
 def _print_json(held: dict[str, Limit], partitions: int, deferred: list[Line]) -> None:
