@@ -36,7 +36,7 @@ _LEVELS = {"balanced": "ok", "open": "open", "gap": "warning", "waiting": "warni
 WORDS = {
     "balanced": "all accounted for",
     "open": "still under way",
-    "gap": "some records cannot be read",
+    "gap": "cannot be judged",
     "waiting": "waits for the loader",
     "unbalanced": "does not balance",
 }
@@ -219,7 +219,7 @@ def _verdict(found: list[Line]) -> tuple[str, str]:
         words = [f"{count(number)} {what}" for number, what in ((missing, lack), (doubled, "are too many")) if number]
         return _LEVELS[worst], f"Of the accepted pings {' and '.join(words) or 'some do not balance'}."
     if worst == "gap":
-        return "warning", "Some records of the log cannot be read; what can be, is accounted for."
+        return "warning", "All that can be judged is accounted for; some minutes cannot."
     if worst == "open":
         return "ok", "All is accounted for, but for what is still under way."
     return "ok", "Everything accepted is accounted for."

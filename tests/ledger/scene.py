@@ -82,13 +82,13 @@ def picture(home: Path, database: Database, clock: Clock) -> object:
 
 
 def rewrite(lake: Lake, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Replace all files of a table by one with other rows, as a replay does."""
+    """Replace all files of a table by one with other rows, as somebody does by hand."""
 
     def prepare(table: Table) -> Change:
         before = plan(table, AlwaysTrue())
         rows = change(table.scan().to_arrow())
         removed = frozenset(file.file_path for file in before)
-        return Change(Operation.OVERWRITE, datafiles.write(table, rows), removed, offsets_of(table))
+        return Change(Operation.DELETE, datafiles.write(table, rows), removed, offsets_of(table))
 
     lake.committer.commit(name, prepare)
 

@@ -41,4 +41,6 @@ def test_a_replay_loads_what_was_deferred_and_the_ledger_follows(tmp_path: Path)
     assert "deferred" not in after
     assert after["stored"] == sum(len(ids) for ids in expected.documents.values())
     assert after["errors"] == len(expected.errors)
+    clock.advance(counting.LATER_S)
+    assert {line.state for line in counting.read(tmp_path, database, clock)} <= {"balanced", "gap"}
     database.close()

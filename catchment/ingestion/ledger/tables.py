@@ -25,7 +25,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 
 from catchment.errors import CatchmentError
 from catchment.events import Events
-from catchment.ingestion.ledger.book import Entry, Gap, Page
+from catchment.ingestion.ledger.book import REPLAYED, Entry, Gap, Page
 from catchment.ingestion.ledger.headings import MINUTE_S, Heading, name_of
 from catchment.ingestion.ledger.topics import minute_at
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
@@ -39,6 +39,8 @@ from catchment.log.port import Log, TopicPartition
 _DOCUMENTS = re.compile(r"(?P<namespace>.+)\.(?P<doctype>.+)_v[0-9]+")
 _UNREGISTERED = ".unregistered"
 _NAMED = ("document_namespace", "document_type")
+NEAR_S = 600
+"""Replayed minutes that are no further apart are noted together."""
 LOST = "record_lost"
 """Code of the errors that stand for raw records of which nothing is left; they are the named drops."""
 _Run = tuple[TopicPartition, int, int, int]
@@ -75,13 +77,16 @@ class TableCounter:
             return
         commits = _since(table, known)
         try:
-            counts, lost = _counts(table, name, _whole(table) if commits is None else _changed(table, commits))
+            parts = [_whole(table)] if commits is None else [_changed(table, snapshot) for snapshot in commits]
+            found = [_counts(table, name, files) for files in parts]
         except FileNotFoundError:  # what a commit removed is gone already
-            commits, (counts, lost) = None, _counts(table, name, _whole(table))
+            commits, found = None, [_counts(table, name, _whole(table))]
         if commits is None:
             page.whole |= _all_of(name)
-        page.counts.update(counts)
-        page.gaps += [self._gap(*run) for run in lost]
+        for counts, lost in found:
+            page.counts.update(counts)
+            page.gaps += [self._gap(*run) for run in lost]
+        page.gaps += _replayed(name, commits or (), [counts for counts, _ in found])
         page.moves[label(name)] = (known, current.snapshot_id)
 
     def _gap(self, source: TopicPartition, first: int, next_: int, found_s: int) -> Gap:
@@ -113,17 +118,37 @@ def _since(table: Table, known: int | None) -> list[Snapshot] | None:
     return None
 
 
-def _changed(table: Table, commits: Iterable[Snapshot]) -> Iterator[tuple[DataFile, int]]:
-    """The files that the commits added (1) and removed (-1)."""
-    for snapshot in commits:
-        if snapshot.summary is not None and snapshot.summary.operation == Operation.REPLACE:
+def _changed(table: Table, snapshot: Snapshot) -> Iterator[tuple[DataFile, int]]:
+    """The files that a commit added (1) and removed (-1); none of a compaction."""
+    if _operation(snapshot) == Operation.REPLACE:
+        return
+    for manifest in snapshot.manifests(table.io):
+        if manifest.added_snapshot_id != snapshot.snapshot_id:
             continue
-        for manifest in snapshot.manifests(table.io):
-            if manifest.added_snapshot_id != snapshot.snapshot_id:
-                continue
-            for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
-                if entry.snapshot_id == snapshot.snapshot_id and entry.status != ManifestEntryStatus.EXISTING:
-                    yield entry.data_file, 1 if entry.status == ManifestEntryStatus.ADDED else -1
+        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
+            if entry.snapshot_id == snapshot.snapshot_id and entry.status != ManifestEntryStatus.EXISTING:
+                yield entry.data_file, 1 if entry.status == ManifestEntryStatus.ADDED else -1
+
+
+def _operation(snapshot: Snapshot) -> Operation | None:
+    return snapshot.summary.operation if snapshot.summary is not None else None
+
+
+def _replayed(name: str, commits: Iterable[Snapshot], changes: Iterable[Counter[Entry]]) -> list[Gap]:
+    """The minutes in which replays have changed the number of rows: repeats that they found there are told nowhere."""
+    gaps: list[Gap] = []
+    for snapshot, counts in zip(commits, changes, strict=False):
+        if _operation(snapshot) != Operation.OVERWRITE:
+            continue
+        source = f"{REPLAYED} {name}@{snapshot.snapshot_id}"
+        spans: list[list[int]] = []
+        for minute_s in sorted({heading.minute_s for (heading, _, _), by in counts.items() if by}):
+            if spans and minute_s - spans[-1][1] <= NEAR_S:
+                spans[-1][1] = minute_s
+            else:
+                spans.append([minute_s, minute_s])
+        gaps += [Gap(source, since_s, until_s, REPLAYED, since_s, until_s) for since_s, until_s in spans]
+    return gaps
 
 
 def _whole(table: Table) -> Iterator[tuple[DataFile, int]]:
