@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catchment.cli.moment import Moment
-from catchment.ingestion.inspection.moments import nanoseconds
 from catchment.platform import Platform
 from catchment.units import size
 
@@ -49,19 +47,15 @@ def landfill() -> None:
 @click.pass_obj
 def ls(
     platform: Platform,
-    since: datetime,
-    until: datetime,
+    since: int,
+    until: int,
     namespace: str | None,
     doctype: str | None,
     by_object: bool,
     output: str,
 ) -> None:
     """List what is archived, by day and doctype, from the objects' indexes alone."""
-    found = [
-        index
-        for index in platform.landfill().indexes(nanoseconds(since), nanoseconds(until))
-        if index.matching(namespace, doctype)
-    ]
+    found = [index for index in platform.landfill().indexes(since, until) if index.matching(namespace, doctype)]
     rows = _by_object(found) if by_object else _by_day(found, namespace, doctype)
     if output == "json":
         _print_json(rows)
@@ -171,7 +165,7 @@ def import_(platform: Platform, files: tuple[Path, ...], output: str) -> None:
 @UNTIL
 @OUTPUT
 @click.pass_obj
-def verify(platform: Platform, since: datetime, until: datetime, output: str) -> None:
+def verify(platform: Platform, since: int, until: int, output: str) -> None:
     """Read every object of a time and compare it with its index.
 
     Exit code 1 when one is damaged, or a range of offsets is missing between two.
@@ -180,7 +174,7 @@ def verify(platform: Platform, since: datetime, until: datetime, output: str) ->
     from rich.progress import Progress
 
     archive = platform.landfill()
-    indexes = archive.indexes(nanoseconds(since), nanoseconds(until))
+    indexes = archive.indexes(since, until)
     problems = _holes(indexes)
     with Progress(console=Console(stderr=True), disable=output == "json", transient=True) as bar:
         task = bar.add_task("verify", total=sum(index.size_bytes for index in indexes) or 1)

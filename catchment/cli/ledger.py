@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catchment.cli.times import Moment
+from catchment.cli.moment import Moment
 from catchment.clock import utc
 from catchment.platform import Platform
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from catchment.cli.times import Moment
+from catchment.cli.moment import Moment
 from catchment.clock import utc
 from catchment.ingestion.limits.settings import ALL, Limit, LimitSettings, limit_of, rules
 from catchment.platform import Platform

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from catchment.cli.moment import Moment
-from catchment.ingestion.inspection.moments import nanoseconds
 from catchment.platform import Platform
 
 if TYPE_CHECKING:
@@ -35,8 +33,8 @@ COLUMNS_SHOWN = 12
 @click.pass_obj
 def replay(
     platform: Platform,
-    since: datetime,
-    until: datetime,
+    since: int,
+    until: int,
     namespace: str | None,
     doctype: str | None,
     errors_only: bool,
@@ -61,9 +59,7 @@ def replay(
         raise click.UsageError("--until must be later than --since")
     if codes and not errors_only:
         raise click.UsageError("--code needs --errors-only: submissions of the landfill have no error code")
-    selection = Selection(
-        nanoseconds(since), nanoseconds(until), namespace, doctype, errors_only, tuple(sorted(codes)), where
-    )
+    selection = Selection(since, until, namespace, doctype, errors_only, tuple(sorted(codes)), where)
     records = _records(platform, selection)
     sizes = {day: records.size(day) for day in selection.days}
     if not dry_run and not yes:

@@ -12,7 +12,7 @@ NOW_NS = 1_790_000_000_000_000_000
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("6h", 21_600), ("7d", 604_800), ("2w", 1_209_600)]
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("6h", 21_600), ("7d", 604_800), ("2w", 1_209_600), ("now", 0)]
 )
 def test_a_length_of_time_is_that_long_ago(text: str, seconds: int) -> None:
     assert moment_ns(text, NOW_NS) == NOW_NS - seconds * 10**9

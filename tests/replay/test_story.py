@@ -95,7 +95,7 @@ def test_the_report_as_json_has_days_and_their_total(failing: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--since", "soon"], "'soon' is no moment"),
+        (["--since", "soon"], "'soon' is none"),
         (["--since", "1d", "--until", "2d"], "--until must be later"),
         (["--since", "1d", "--code", "json_invalid"], "--code needs --errors-only"),
         (["--since", "1d"], "add --yes"),

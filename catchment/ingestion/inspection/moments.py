@@ -1,4 +1,4 @@
-"""Times as people write them: `90s`, `30m`, `6h`, `7d` ago, or a date or time of ISO 8601, in UTC."""
+"""Times as people write them: `90s`, `30m`, `6h`, `7d` ago, `now`, or a date or time of ISO 8601, in UTC."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ _AGO = re.compile(r"(\d{1,9})([smhdw])")
 
 def moment_ns(text: str, now_ns: int) -> int:
     """The moment that `text` means, ns since the epoch. Raises Malformed."""
+    if text.strip() == "now":
+        return now_ns
     ago = _AGO.fullmatch(text.strip())
     if ago:
         return max(now_ns - int(ago[1]) * _UNITS_S[ago[2]] * 1_000_000_000, 0)
@@ -21,7 +23,7 @@ def moment_ns(text: str, now_ns: int) -> int:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise Malformed(
-            f"reading a time: {text[:40]!r} is none; write 30m, 6h or 7d, or 2026-11-25 or 2026-11-25T10:00:00 (UTC)"
+            f"reading a time: {text[:40]!r} is none; write now, 30m, 6h or 7d, or 2026-11-25 or 2026-11-25T10:00:00 (UTC)"
         ) from error
     return max(nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), 0)
 
