@@ -23,8 +23,9 @@ import orjson
 import pyarrow as pa
 
 from catchment import message
+from catchment.ingestion.decoder.failure import ERRORS_TABLE
 from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator, Sighting, doctype_hash
-from catchment.ingestion.loader.failures import ERRORS_TABLE, SCHEMA
+from catchment.ingestion.loader.failures import SCHEMA
 from catchment.ingestion.loader.loop import GROUP
 from catchment.lake.commit import Span
 from catchment.log.port import TopicPartition

@@ -74,7 +74,7 @@ class Console:
         registry = guarded(platform.registry)
         failures = Failures(log, engine, lake)
         self._errors = ErrorPages(settings, clock, self._renderer, failures, registry)
-        self._receipts = ReceiptPages(guarded(platform.receipts))
+        self._receipts = ReceiptPages(settings, clock, self._renderer, guarded(platform.receipts))
         sql = SqlPages(settings, self._renderer, self._sampler, self._queries, self._shelf)
         self.checks: Mapping[str, Check] = {"looking": self._check}
         self.app = Starlette(
@@ -85,6 +85,7 @@ class Console:
                 Route("/tail/stream", tail.stream),
                 Route("/errors", self._errors.page),
                 Route("/errors/{name:path}", self._errors.one),
+                Route("/receipts", self._receipts.page),
                 Route("/api/receipts/{document_id}", self._receipts.answer),
                 Route("/ledger", ledger.page),
                 Route("/sql", sql.page),

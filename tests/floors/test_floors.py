@@ -193,14 +193,24 @@ def test_nothing_is_swallowed_silently() -> None:
     assert not found, "swallowed: " + ", ".join(found)
 
 
+def loaded(modules: list[str]) -> list[str]:
+    """The engines that importing these modules loads."""
+    code = f"import sys, importlib\nfor name in {modules!r}: importlib.import_module(name)\n" + (
+        f"print(*sorted(set(sys.modules) & set({HEAVY!r})))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
+
+
 def test_the_edge_stays_light() -> None:
     """The edge's idle memory is budgeted: it must not load the engines that other services use."""
     edge = [name for name in SOURCES if name.startswith("catchment.ingestion.edge")]
     if not edge:
         pytest.fail("there is no module catchment.ingestion.edge; correct its name in this test")
-    code = f"import sys, importlib\nfor name in {edge!r}: importlib.import_module(name)\n" + (
-        f"print(*sorted(set(sys.modules) & set({HEAVY!r})))"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.split() == [], f"the edge imports {ran.stdout}"
+    assert loaded(edge) == []
+
+
+def test_an_idle_console_stays_light() -> None:
+    """Engines are loaded with the first question that needs them; the ledger's database is always asked."""
+    assert set(loaded(["catchment.web.serve"])) <= {"starlette", "uvicorn", "sqlalchemy"}

@@ -161,7 +161,15 @@ def test_the_theme_is_chosen_and_remembered(busy: Scene, browser: Browser) -> No
 @pytest.mark.parametrize("width", [400, 768, 1440])
 def test_no_page_is_wider_than_the_window(busy: Scene, browser: Browser, width: int) -> None:
     browser.size(width, 900)
-    for path in ("/", "/sql?q=select+*+from+telemetry.main_v4", "/sql?q=selec", "/tail", "/errors", "/errors/raw/0@0"):
+    for path in (
+        "/",
+        "/sql?q=select+*+from+telemetry.main_v4",
+        "/sql?q=selec",
+        "/tail",
+        "/errors",
+        "/errors/raw/0@0",
+        "/receipts",
+    ):
         browser.open(busy.url + path)
         assert browser.value("document.documentElement.scrollWidth") <= width, path
 

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from catchment.ingestion.decoder.failure import Failure
-from catchment.ingestion.loader.failures import ERRORS_TABLE, SCHEMA, FailureRows
+from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
+from catchment.ingestion.loader.failures import SCHEMA, FailureRows
 from catchment.lake.commit import Span
 from tests.web.scene import CLIENT_ID, RAW, Page, Scene
 
@@ -152,3 +152,22 @@ def test_a_receipt_is_answered_as_json(scene: Scene) -> None:
     assert unknown.status == 404
     assert orjson.loads(unknown.text)["searched"]["is_whole"] is True
     assert orjson.loads(scene.get("/api/receipts/x").text)["error"]["code"] == "malformed"
+
+
+def test_a_receipt_as_a_page_leads_to_what_was_broken(scene: Scene) -> None:
+    document_id = str(uuid.uuid4())
+    stored(scene, {"document_id": document_id, "detail": f'{{"clientId":"{CLIENT_ID}"}} is not valid'})
+    scene.run()
+    page = scene.get(f"/receipts?document_id={document_id}")
+    assert page.status == 200
+    assert 'href="/errors/raw/0%400"' in page.text
+    assert CLIENT_ID not in page.text
+    assert page.text.count('class="done"') == 3
+    unknown = scene.get(f"/receipts?document_id={uuid.uuid4()}")
+    assert unknown.status == 404
+    assert "all of monitoring.errors" in unknown.text
+    assert scene.get("/receipts").status == 200
+    refused = scene.get("/receipts?document_id=%3Cscript%3E")
+    assert refused.status == 400
+    assert "<script>" not in refused.text.partition("<main")[2]
+    assert scene.get("/receipts?document_id=x", Sec_Fetch_Site="cross-site").status == 403

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+ERRORS_TABLE = "monitoring.errors"
+"""Where failures are kept; `loader/failures.py` has its columns."""
 MAX_DETAIL_BYTES = 1024
 
 CODES: dict[str, tuple[str, str]] = {

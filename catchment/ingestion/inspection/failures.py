@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catchment import message
 from catchment.errors import Malformed, Missing, QueryError
 from catchment.ingestion import streams
-from catchment.ingestion.decoder.failure import CODES, Failure
+from catchment.ingestion.decoder.failure import CODES, ERRORS_TABLE, Failure
 from catchment.ingestion.inspection.moments import nanoseconds, sql_moment, sql_text
-from catchment.ingestion.loader.failures import ERRORS_TABLE
-from catchment.lake.tables import Lake
 from catchment.log.port import Log, TopicPartition
 from catchment.query.port import Limits, QueryEngine
 from catchment.schemas.names import snake_case
+
+if TYPE_CHECKING:
+    from catchment.lake.tables import Lake
 
 QUERY_S = 20.0
 END_RECORDS = 2_000

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -15,7 +16,9 @@ from catchment.errors import Incompatible
 from catchment.ingestion.decoder.body import gunzip, parse
 from catchment.ingestion.decoder.failure import Failure, Refusal
 from catchment.ingestion.inspection.lines import Line, numbered, place_of, resolved, steps_of
-from catchment.schemas.registry import Registry, Schema
+
+if TYPE_CHECKING:
+    from catchment.schemas.registry import Registry, Schema
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 _HEX_BYTES = 512

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from catchment.clock import utc
-from catchment.ingestion.inspection.receipts import Receipt, Searched
+
+if TYPE_CHECKING:
+    from catchment.ingestion.inspection.receipts import Receipt, Searched
 
 
 def answer_json(document_id: str, receipts: Sequence[Receipt], searched: Searched) -> dict[str, Any]:

@@ -121,7 +121,7 @@ class Receipts:
         window = look_up(self._ids, self._window, wanted)
         receipts = [self._known(wanted, known) for known in window.known]
         receipts += [self._refused(found) for found in self._failures.of_document(wanted)]
-        seen = {receipt.source: receipt for receipt in receipts}
+        seen = {receipt.source for receipt in receipts}
         waiting, is_whole = 0, True
         for source, records in self._backlog():
             if records is None:
@@ -132,9 +132,8 @@ class Receipts:
                 if _may_hold(record.payload, wanted_bytes) and f"{source}@{record.offset}" not in seen:
                     receipt = self._waiting(wanted, source, record, receipts)
                     if receipt is not None:
-                        seen[receipt.source] = receipt
-        found = sorted({id(receipt): receipt for receipt in [*receipts, *seen.values()]}.values(), key=_order)
-        return found, Searched(window.begin_ns, waiting, is_whole)
+                        receipts.append(receipt)
+        return sorted(receipts, key=_order), Searched(window.begin_ns, waiting, is_whole)
 
     def _known(self, document_id: str, known: Known) -> Receipt:
         """The receipt of a document that was accepted within the window."""

@@ -25,11 +25,11 @@ from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 
 from catchment.errors import CatchmentError
 from catchment.events import Events
+from catchment.ingestion.decoder.failure import ERRORS_TABLE
 from catchment.ingestion.ledger.book import REPLAYED, Entry, Gap, Page
 from catchment.ingestion.ledger.headings import MINUTE_S, Heading, name_of
 from catchment.ingestion.ledger.topics import minute_at
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
-from catchment.ingestion.loader.failures import ERRORS_TABLE
 from catchment.lake.datafiles import PARTITION_COLUMN
 from catchment.lake.plan import plan
 from catchment.lake.snapshots import OFFSETS, offsets_of

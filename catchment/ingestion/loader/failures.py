@@ -12,7 +12,6 @@ import pyarrow as pa
 from catchment.ingestion.decoder.failure import CODES, Failure, cut
 from catchment.log.port import TopicPartition
 
-ERRORS_TABLE = "monitoring.errors"
 ROW_OVERHEAD_BYTES = 512
 
 SCHEMA = pa.schema(

@@ -14,13 +14,13 @@ from catchment.errors import Transient
 from catchment.events import Events
 from catchment.ingestion import streams
 from catchment.ingestion.decoder.chain import Decoder
-from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
 from catchment.ingestion.deduplication import Deduplicator, Sighting
 from catchment.ingestion.limits.limiter import Limiter
 from catchment.ingestion.limits.rows import Deferral, encode_deferral
 from catchment.ingestion.limits.settings import LimitSettings
-from catchment.ingestion.loader.failures import ERRORS_TABLE, lost_record
 from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
+from catchment.ingestion.loader.failures import lost_record
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.ingestion.loader.tables import Buffers, Pending, commit

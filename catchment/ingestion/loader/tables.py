@@ -18,9 +18,9 @@ from catchment import metrics
 from catchment.document import Document
 from catchment.errors import Missing, Transient
 from catchment.events import Events
-from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
 from catchment.ingestion.limits.rows import DEFERRED_TABLE, Deferral, DeferralRows
-from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
+from catchment.ingestion.loader.failures import FailureRows
 from catchment.lake.columns import Columns, fitted
 from catchment.lake.commit import Span
 from catchment.lake.tables import Lake
