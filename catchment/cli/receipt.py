@@ -18,6 +18,7 @@ _OUTCOMES = {
     "document": "kept",
     "error": "refused",
     "duplicate": "a duplicate, not stored",
+    "deferred": "came over a limit: kept, not loaded until a replay",
     "waiting": "waits for the loader",
 }
 

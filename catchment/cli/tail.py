@@ -17,7 +17,7 @@ from catchment.platform import Platform
 WAITING_BATCHES = 4
 """Batches that wait for the terminal; more stay in the log."""
 LINES_SHOWN = 40
-_COLOURS = {"document": "green", "error": "red", "duplicate": "yellow"}
+_COLOURS = {"document": "green", "error": "red", "duplicate": "yellow", "deferred": "magenta"}
 
 
 @click.command()
@@ -25,8 +25,9 @@ _COLOURS = {"document": "green", "error": "red", "duplicate": "yellow"}
 @click.option("--doctype", default="", help="Only pings of this doctype.")
 @click.option("--client-id", default="", help="Only pings of this client; of refused ones those whose text holds it.")
 @click.option("--debug-id", default="", help="Only pings sent with this X-Debug-ID.")
-@click.option("--errors", is_flag=True, help="Only refused pings (with --duplicates: both).")
-@click.option("--duplicates", is_flag=True, help="Only duplicates (with --errors: both).")
+@click.option("--errors", is_flag=True, help="Only refused pings; with one of the next two, both.")
+@click.option("--duplicates", is_flag=True, help="Only duplicates.")
+@click.option("--deferred", is_flag=True, help="Only what came over a limit and is not loaded now.")
 @click.option(
     "--format",
     "output",
@@ -45,6 +46,7 @@ def tail(
     debug_id: str,
     errors: bool,
     duplicates: bool,
+    deferred: bool,
     output: str | None,
     limit: int | None,
     since_start: bool,
@@ -57,7 +59,8 @@ def tail(
     catchment tail --debug-id my-test
     catchment tail --errors --format json | jq .error.code
     """
-    chosen = {kind for kind, is_chosen in (("error", errors), ("duplicate", duplicates)) if is_chosen}
+    flags = {"error": errors, "duplicate": duplicates, "deferred": deferred}
+    chosen = {kind for kind, is_chosen in flags.items() if is_chosen}
     wanted = Filter(namespace, doctype, client_id, debug_id, frozenset(chosen or KINDS.values()))
     output = output or ("pretty" if sys.stdout.isatty() else "json")
     show = write_json if output == "json" else pretty_writer(whole)
@@ -118,6 +121,8 @@ def pretty_writer(whole: bool) -> Callable[[Sight], None]:
             console.print(Text(f"  catchment errors show {sight.source}", "dim"))
         if sight.delta_s is not None:
             console.print(Text(f"  came before, within {sight.delta_s // 60 + 6} min", "yellow"))
+        if sight.rate_limit:
+            console.print(Text(f"  over the limit {printable(sight.rate_limit)}: kept, not loaded now", "magenta"))
         lines = pretty_lines(sight)
         shown = lines if whole else lines[:LINES_SHOWN]
         for line in shown:

@@ -11,6 +11,7 @@ import orjson
 from catchment import config as configuration
 from catchment.ingestion.inspection.failures import Failures
 from catchment.ingestion.inspection.receipts import Receipts
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.log.port import TopicPartition
 from catchment.platform import SECTIONS, Platform
 from tests.loader import scene
@@ -51,8 +52,8 @@ class Home:
         writer.close()
         return document_id
 
-    def load(self) -> None:
-        scene.run_loader(self.path, None)
+    def load(self, limits: LimitSettings | None = None) -> None:
+        scene.run_loader(self.path, None, limits=limits)
 
     def failures(self) -> Failures:
         return self.platform.failures()

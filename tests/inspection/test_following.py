@@ -12,6 +12,7 @@ import pytest
 from catchment.errors import Malformed
 from catchment.events import Events
 from catchment.ingestion.inspection.following import KINDS, Filter, Follower, Sight, latest, read_sight
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.log.port import TopicPartition
 from tests.inspection.home import CLIENT_ID, Home, body, gzipped
 
@@ -54,6 +55,15 @@ def test_each_ping_is_seen_with_what_became_of_it(home: Home) -> None:
     assert sights["error"].as_json()["document"]["item"] == 5
     assert sights["duplicate"].as_json()["duplicate_delta_s"] == 0
     assert sights["document"].as_json()["document"]["item"] == "thing"
+
+
+def test_what_came_over_a_limit_is_seen_as_deferred(home: Home) -> None:
+    home.send(body())
+    late = home.send(body())
+    home.load(LimitSettings(rate=0.001, burst=1))
+    (sight,) = latest(home.log, Filter(kinds=frozenset({"deferred"})), 10, 10)
+    assert (sight.document_id, sight.place) == (late, "shop.order.v1")
+    assert sight.as_json()["rate_limit"] == sight.rate_limit != ""
 
 
 def test_only_what_is_new_is_seen_unless_more_is_asked_for(home: Home) -> None:

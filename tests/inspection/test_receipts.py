@@ -10,6 +10,7 @@ import pytest
 from catchment.clock import SystemClock
 from catchment.errors import Malformed
 from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator, Sighting, doctype_hash
+from catchment.ingestion.limits.settings import LimitSettings
 from catchment.query.port import Limits
 from tests.inspection.home import Home, body
 from tests.loader.scene import START_NS
@@ -70,6 +71,16 @@ def test_a_refused_document_tells_its_error(home: Home) -> None:
     assert (receipt.stage, receipt.outcome, receipt.error.code) == ("stored", "error", "json_invalid")
     assert receipt.query
     assert home.platform.engine().run(receipt.query, Limits()).read_all().num_rows == 1
+
+
+def test_what_came_over_a_limit_is_deferred(home: Home) -> None:
+    sent = [home.send(body()) for _ in range(3)]
+    home.load(LimitSettings(rate=0.001, burst=1))
+    ((receipt,), _) = home.receipts().find(sent[2])
+    assert (receipt.outcome, receipt.stage, receipt.source) == ("deferred", "accepted", "raw/0@2")
+    assert home.platform.engine().run(receipt.query, Limits()).read_all().num_rows == 1
+    ((kept,), _) = home.receipts().find(sent[0])
+    assert kept.outcome == "document"
 
 
 def test_a_repeat_is_told_with_the_first(home: Home) -> None:

@@ -1,8 +1,8 @@
-"""Pings as they come: the ends of topics `decoded`, `errors` and `duplicates`, each with what the decoder made of it.
+"""Pings as they come: the ends of the loader's output topics, each ping with what became of it.
 
     reader of a partition, woken by the log ─▶ Sight ─▶ Filter ─▶ whoever watches
 
-A `Follower` has a thread for each partition of the three topics, because a reader waits for one partition; a partition
+A `Follower` has a thread for each partition of the four topics, because a reader waits for one partition; a partition
 or topic that is made later is found within `LOOK_S`. Order is kept within a partition. Whoever takes the sights may
 take his time: what he has not taken stays in the log, on disk.
 """
@@ -25,7 +25,7 @@ from catchment.ingestion.decoder.failure import Refusal
 from catchment.log.port import Log, Reader, Record, TopicPartition
 from catchment.message import Message
 
-KINDS = {"decoded": "document", "errors": "error", "duplicates": "duplicate"}
+KINDS = {"decoded": "document", "errors": "error", "duplicates": "duplicate", "deferred": "deferred"}
 """Topic → what its pings are called."""
 LOOK_S = 1.0
 READ_RECORDS = 500
@@ -38,7 +38,7 @@ class Sight:
     """One ping as the decoder left it. Texts that are not known are empty."""
 
     kind: str
-    """document, error or duplicate."""
+    """document, error, duplicate, or deferred (over a limit: kept, and not loaded until a replay)."""
     time_ns: int
     """When the edge received it; 0 when the record was no message."""
     namespace: str
@@ -52,7 +52,7 @@ class Sight:
     source: str
     """Its raw record: `raw/0@17`."""
     body: bytes
-    """JSON text of a document, the body as received of an error, nothing of a duplicate."""
+    """JSON text of a document, the body as received of an error, else nothing."""
     step: str = ""
     code: str = ""
     message: str = ""
@@ -60,6 +60,8 @@ class Sight:
     pointers: tuple[str, ...] = ()
     delta_s: int | None = None
     """Of a duplicate: how far it is from the first delivery, to 6 minutes."""
+    rate_limit: str = ""
+    """Of a deferred ping: the limit that it came over."""
 
     @property
     def place(self) -> str:
@@ -96,6 +98,8 @@ class Sight:
             }
         if self.kind == "duplicate":
             told["duplicate_delta_s"] = self.delta_s
+        elif self.kind == "deferred":
+            told["rate_limit"] = self.rate_limit
         else:
             text = self.text
             content = None if text is None else parse(text)
@@ -106,7 +110,7 @@ class Sight:
 
 
 def read_sight(topic: str, payload: bytes) -> Sight:
-    """The sight in a record of one of the three topics. Raises Malformed."""
+    """The sight in a record of one of the four topics. Raises Malformed."""
     found = message.decode(payload)
     source, offset = streams.source_of(found)
     common = (
@@ -123,6 +127,8 @@ def read_sight(topic: str, payload: bytes) -> Sight:
     )
     if topic == "decoded":
         return Sight(*common, _bytes(found, "submission"))
+    if topic == "deferred":
+        return Sight(*common, b"", rate_limit=_text(found, "rateLimit"))
     if topic == "duplicates":
         delta = found.first("duplicateDelta")
         delta_s = delta * streams.DELTA_UNIT_NS // 10**9 if isinstance(delta, int) else None

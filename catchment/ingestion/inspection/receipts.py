@@ -2,6 +2,7 @@
 
     window of ids ─▶ raw record ─▶ decoded again ─▶ table, by id and time     accepted, decoded, stored
     monitoring.errors, end of topic errors                                    refused, and why
+    monitoring.deferred                                                       over a limit: kept, not loaded now
     raw, from the loader's committed offset to its end                        accepted, not decoded yet
 
 The window knows every accepted id of the last 25 to 50 hours with its raw record, so none of this reads a table but for
@@ -18,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from catchment.clock import utc
 from catchment.errors import Malformed, Missing, QueryError
@@ -25,7 +27,8 @@ from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.decoder.failure import Failure
 from catchment.ingestion.deduplication import DeduplicationSettings, Known, doctype_hash, look_up
 from catchment.ingestion.inspection.failures import Failures, Found
-from catchment.ingestion.inspection.moments import sql_moment, sql_text
+from catchment.ingestion.inspection.moments import nanoseconds, sql_moment, sql_text
+from catchment.ingestion.limits.rows import DEFERRED_TABLE
 from catchment.ingestion.loader.loop import GROUP
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, next_source_offset
 from catchment.log.port import Log, Record, TopicPartition
@@ -58,7 +61,7 @@ class Receipt:
     """Its raw record: `raw/0@17`; empty when it is not known."""
     stage: str
     outcome: str
-    """document, error, duplicate, or waiting (for the loader)."""
+    """document, error, duplicate, deferred (over a limit), or waiting (for the loader)."""
     is_archived: bool | None
     """None when nothing is archived here, or the record is not known."""
     table: str = ""
@@ -88,8 +91,9 @@ class Searched:
             if self.window_from_ns is None
             else f"the ids of all documents since {utc(self.window_from_ns):%Y-%m-%d %H:%M} UTC"
         )
-        waiting = f"{self.waiting_records:,} submissions that wait for the loader"
-        return f"{window}, all of monitoring.errors, and {waiting}{'' if self.is_whole else ' (more wait behind them)'}"
+        more = "" if self.is_whole else " (more wait behind them)"
+        waiting = f"{self.waiting_records:,} submissions that wait for the loader{more}"
+        return f"{window}, all of monitoring.errors and monitoring.deferred, and {waiting}"
 
 
 class Receipts:
@@ -121,6 +125,7 @@ class Receipts:
         window = look_up(self._ids, self._window, wanted)
         receipts = [self._known(wanted, known) for known in window.known]
         receipts += [self._refused(found) for found in self._failures.of_document(wanted)]
+        receipts += self._deferred(wanted)
         seen = {receipt.source for receipt in receipts}
         waiting, is_whole = 0, True
         for source, records in self._backlog():
@@ -176,16 +181,40 @@ class Receipts:
             when = f"submission_timestamp between {sql_moment(begin)} and {sql_moment(end)}"
         for table in tables:
             condition = f"from {table} where document_id = {sql_text(document_id)} and {when}"
-            if self._has_rows(f"select 1 {condition} limit 1"):
+            if self._rows(f"select 1 {condition} limit 1"):
                 return replace(receipt, stage="stored", table=table, query=f"select * {condition}")
         return replace(receipt, table=tables[0] if receipt.version is not None else "")
 
-    def _has_rows(self, sql: str) -> bool:
+    def _deferred(self, document_id: str) -> list[Receipt]:
+        """Receipts of what came over a limit. A replay that loads it takes these rows away."""
+        query = f"select * from {DEFERRED_TABLE} where document_id = {sql_text(document_id)}"
+        receipts = []
+        for row in self._rows(query):
+            topic, _, partition = row["source"].partition("/")
+            source = TopicPartition(topic, int(partition))
+            receipts.append(
+                Receipt(
+                    row["document_namespace"],
+                    row["document_type"],
+                    row["document_version"],
+                    nanoseconds(row["submission_timestamp"]),
+                    row["edge"] or "",
+                    f"{source}@{row['source_offset']}",
+                    "accepted",
+                    "deferred",
+                    self._is_archived(source, row["source_offset"]),
+                    DEFERRED_TABLE,
+                    query,
+                )
+            )
+        return receipts
+
+    def _rows(self, sql: str) -> list[dict[str, Any]]:
         try:
-            return bool(self._engine.run(sql, Limits(timeout_s=_QUERY_S)).read_all().num_rows)
+            return list(self._engine.run(sql, Limits(timeout_s=_QUERY_S)).read_all().to_pylist())
         except QueryError as error:
             if error.reason in ("unknown_table", "invalid"):  # not made yet, or without document ids
-                return False
+                return []
             raise
 
     def _refused(self, found: Found) -> Receipt:
