@@ -25,9 +25,10 @@ _OUTCOMES = {
 
 @click.command()
 @click.argument("document_id", metavar="DOCID")
+@click.option("--everywhere", is_flag=True, help="Look through all rows of all tables too; slow where there are many.")
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
-def receipt(platform: Platform, document_id: str, output: str) -> None:
+def receipt(platform: Platform, document_id: str, everywhere: bool, output: str) -> None:
     """Tell where a document is: accepted when, how far it came, in which table or with which error.
 
     A document id may occur under several namespaces and doctypes, and be delivered more than once: all are listed.
@@ -35,7 +36,7 @@ def receipt(platform: Platform, document_id: str, output: str) -> None:
     """
     from catchment.ingestion.inspection.receiptjson import answer_json
 
-    found, searched = platform.receipts().find(document_id)
+    found, searched = platform.receipts().find(document_id, everywhere=everywhere)
     if output == "json":
         click.echo(orjson.dumps(answer_json(document_id, found, searched), option=orjson.OPT_INDENT_2))
     elif found:
@@ -43,6 +44,8 @@ def receipt(platform: Platform, document_id: str, output: str) -> None:
             click.echo("\n".join(told(one)))
     else:
         click.echo(f"{document_id} is not known here. Searched: {searched}.")
+        if not everywhere:
+            click.echo("An older document, or one that a replay brought in: add --everywhere.")
     if not found:
         raise click.exceptions.Exit(1)
 

@@ -52,7 +52,7 @@ class ReceiptPages:
         problem, searched, status = "", "", 200
         if document_id:
             try:
-                found, looked = await self._find(document_id)
+                found, looked = await self._find(document_id, request)
                 searched, status = str(looked), 200 if found else 404
             except Malformed as error:
                 problem, status = str(error), 400
@@ -64,6 +64,7 @@ class ReceiptPages:
             "reached": {stage: number for number, stage in enumerate(STAGES)},
             "searched": searched,
             "problem": problem,
+            "everywhere": request.query_params.get("everywhere") == "1",
             "detail": lambda text: text if self._settings.show_client_ids else hide_clients(text),
             "now_ns": self._clock.time_ns(),
         }
@@ -72,16 +73,19 @@ class ReceiptPages:
     async def answer(self, request: Request) -> Response:
         document_id = request.path_params["document_id"]
         try:
-            found, searched = await self._find(document_id)
+            found, searched = await self._find(document_id, request)
         except Malformed as error:
             return _json({"error": {"code": error.code, "text": str(error)}}, 400)
         except CatchmentError as error:
             return _json({"error": {"code": error.code, "text": str(error)}}, 503)
         return _json(answer_json(document_id, found, searched), 200 if found else 404)
 
-    async def _find(self, document_id: str) -> tuple[list[Receipt], Searched]:
+    async def _find(self, document_id: str, request: Request) -> tuple[list[Receipt], Searched]:
+        everywhere = request.query_params.get("everywhere") == "1"
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: self._receipts().find(document_id))
+        return await loop.run_in_executor(
+            self._thread, lambda: self._receipts().find(document_id, everywhere=everywhere)
+        )
 
 
 def _json(value: object, status: int) -> Response:

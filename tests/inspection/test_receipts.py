@@ -111,6 +111,20 @@ def test_one_id_in_two_doctypes_is_two_documents(home: Home) -> None:
     assert [receipt.table for receipt in receipts] == ["shop.order_v1", "shop.refund_v1"]
 
 
+def test_a_document_that_the_window_has_forgotten_is_found_everywhere(home: Home) -> None:
+    document_id = home.send(body())
+    home.load()
+    (known, _) = home.receipts().find(document_id, everywhere=True)
+    assert [receipt.source for receipt in known] == ["raw/0@0"]
+    shutil.rmtree(home.path / DIRECTORY)
+    assert home.receipts().find(document_id)[0] == []
+    ((receipt,), searched) = home.receipts().find(document_id, everywhere=True)
+    assert (receipt.doctype, receipt.stage, receipt.table) == ("order", "stored", "shop.order_v1")
+    assert receipt.accepted_ns == START_NS + 1_000_000
+    assert "all rows of all tables" in str(searched)
+    assert home.platform.engine().run(receipt.query, Limits()).read_all().num_rows == 1
+
+
 def test_an_unknown_id_tells_what_was_searched(home: Home) -> None:
     home.send(body())
     home.load()

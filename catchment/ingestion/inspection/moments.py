@@ -23,7 +23,7 @@ def moment_ns(text: str, now_ns: int) -> int:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
         raise Malformed(
-            f"reading a time: {text[:40]!r} is none; write now, 30m, 6h or 7d, or 2026-11-25 or 2026-11-25T10:00:00 (UTC)"
+            f"reading a time: {text[:40]!r} is none; write now, 30m, 6h or 7d, or 2026-11-25 or 2026-11-25T10:00 (UTC)"
         ) from error
     return max(nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC)), 0)
 

@@ -21,6 +21,7 @@ def answer_json(document_id: str, receipts: Sequence[Receipt], searched: Searche
             "ids_since": None if begin_ns is None else utc(begin_ns).isoformat(),
             "waiting_records": searched.waiting_records,
             "is_whole": searched.is_whole,
+            "everywhere": searched.everywhere,
         },
     }
 

@@ -9,8 +9,8 @@ The window knows every accepted id of the last 25 to 50 hours with its raw recor
 the one file that can hold the row. An id may occur under several namespaces and doctypes, and more than once: each
 delivery that can still be told apart has a receipt of its own.
 
-Limits: older ids are found only if they were refused; what the backlog holds beyond `SEARCH_BYTES` is not looked at.
-Both are said in `Searched`.
+Limits: older ids, and those that a replay has brought in, are found only if they were refused, or `everywhere`: then
+all rows of all tables are looked through. What the backlog holds beyond `SEARCH_BYTES` is not. `Searched` says so.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from typing import Any
 from catchment.clock import utc
 from catchment.errors import Malformed, Missing, QueryError
 from catchment.ingestion.decoder.chain import Decoder
-from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
 from catchment.ingestion.deduplication import DeduplicationSettings, Known, doctype_hash, look_up
 from catchment.ingestion.inspection.failures import Failures, Found
 from catchment.ingestion.inspection.moments import nanoseconds, sql_moment, sql_text
+from catchment.ingestion.landfill.archiver import GROUP as ARCHIVER
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
 from catchment.ingestion.loader.loop import GROUP
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, next_source_offset
@@ -37,8 +38,6 @@ from catchment.query.port import Limits, QueryEngine
 from catchment.schemas.names import table_name
 from catchment.schemas.registry import Registry
 
-ARCHIVER = "archiver"
-"""The group that ships raw segments to the landfill, where there is one."""
 SEARCH_BYTES = 2 * 1024**3
 _READ_RECORDS, _READ_BYTES = 10_000, 8 * 1024 * 1024
 _QUERY_S = 20.0
@@ -84,6 +83,8 @@ class Searched:
     """Raw records, not committed by the loader, that were read through."""
     is_whole: bool
     """Whether those were all."""
+    everywhere: bool = False
+    """Whether all rows of all tables were."""
 
     def __str__(self) -> str:
         window = (
@@ -93,7 +94,8 @@ class Searched:
         )
         more = "" if self.is_whole else " (more wait behind them)"
         waiting = f"{self.waiting_records:,} submissions that wait for the loader{more}"
-        return f"{window}, all of monitoring.errors and monitoring.deferred, and {waiting}"
+        tables = "all rows of all tables" if self.everywhere else "all of monitoring.errors and monitoring.deferred"
+        return f"{window}, {tables}, and {waiting}"
 
 
 class Receipts:
@@ -118,8 +120,10 @@ class Receipts:
         self._ids = ids
         self._window = window
 
-    def find(self, document_id: str) -> tuple[list[Receipt], Searched]:
-        """All receipts of a document id, the first delivery first. Raises Malformed when it is no UUID."""
+    def find(self, document_id: str, *, everywhere: bool = False) -> tuple[list[Receipt], Searched]:
+        """All receipts of a document id, the first delivery first. Raises Malformed when it is no UUID.
+
+        `everywhere` looks through the rows of all tables too, which takes seconds for each 10 million."""
         wanted = _checked(document_id)
         wanted_bytes = wanted.encode()
         window = look_up(self._ids, self._window, wanted)
@@ -138,7 +142,10 @@ class Receipts:
                     receipt = self._waiting(wanted, source, record, receipts)
                     if receipt is not None:
                         receipts.append(receipt)
-        return sorted(receipts, key=_order), Searched(window.begin_ns, waiting, is_whole)
+        if everywhere:
+            rows = {(receipt.table, receipt.accepted_ns // 1000) for receipt in receipts}
+            receipts += [row for row in self._in_tables(wanted) if (row.table, row.accepted_ns // 1000) not in rows]
+        return sorted(receipts, key=_order), Searched(window.begin_ns, waiting, is_whole, everywhere)
 
     def _known(self, document_id: str, known: Known) -> Receipt:
         """The receipt of a document that was accepted within the window."""
@@ -207,6 +214,34 @@ class Receipts:
                     query,
                 )
             )
+        return receipts
+
+    def _in_tables(self, document_id: str) -> list[Receipt]:
+        """Receipts of all rows of this id, wherever they are; which raw record they are of is not known any more."""
+        schemas = {schema.table: schema for schema in self._registry.all()}
+        receipts = []
+        for table in [row["name"] for row in self._rows("show tables")]:
+            namespace = table.partition(".")[0]
+            if namespace == ERRORS_TABLE.partition(".")[0]:
+                continue
+            condition = f"from {table} where document_id = {sql_text(document_id)}"
+            for row in self._rows(f"select submission_timestamp {condition}"):
+                time_ns, schema = nanoseconds(row["submission_timestamp"]), schemas.get(table)
+                receipts.append(
+                    Receipt(
+                        schema.namespace if schema else namespace,
+                        schema.doctype if schema else "",
+                        schema.version if schema else None,
+                        time_ns,
+                        "",
+                        "",
+                        "stored",
+                        "document",
+                        None,
+                        table,
+                        f"select * {condition} and submission_timestamp = {sql_moment(time_ns)}",
+                    )
+                )
         return receipts
 
     def _rows(self, sql: str) -> list[dict[str, Any]]:

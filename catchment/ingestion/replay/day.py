@@ -20,10 +20,10 @@ from pyiceberg.manifest import DataFile
 from catchment.document import Document
 from catchment.events import Events
 from catchment.ingestion.decoder.chain import Decoder
-from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
 from catchment.ingestion.deduplication import Deduplicator, Sighting
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
-from catchment.ingestion.loader.failures import ERRORS_TABLE, FailureRows
+from catchment.ingestion.loader.failures import FailureRows
 from catchment.ingestion.loader.tables import UNREGISTERED_TABLE, Rows, columns_of, table_of
 from catchment.ingestion.replay.deliveries import (
     KEY_COLUMNS,

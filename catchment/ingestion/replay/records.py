@@ -16,11 +16,11 @@ from typing import Protocol
 
 from catchment import message
 from catchment.errors import Malformed, Missing
+from catchment.ingestion.decoder.failure import ERRORS_TABLE
 from catchment.ingestion.inspection.moments import sql_moment, sql_text
 from catchment.ingestion.landfill.archiver import GROUP as ARCHIVER_GROUP
 from catchment.ingestion.landfill.layout import Index
 from catchment.ingestion.landfill.shelf import Landfill
-from catchment.ingestion.loader.failures import ERRORS_TABLE
 from catchment.ingestion.loader.loop import GROUP as LOADER_GROUP
 from catchment.ingestion.replay.selection import Delivery, Selection
 from catchment.log.port import Log, Record, TopicPartition
