@@ -130,9 +130,16 @@ class Platform:
         """Answers for document ids. Not shared between threads."""
         from catchment.ingestion.inspection.open import open_receipts
 
-        window = self.config.section(DeduplicationSettings)
-        failures, registry = self.failures(), self.registry()
-        return open_receipts(self.home, self.log(), failures, self.engine(), registry, window, self.clock)
+        return open_receipts(
+            self.home,
+            self.log(),
+            self.failures(),
+            self.engine(),
+            self.registry(),
+            self.config.section(DecoderSettings),
+            self.config.section(DeduplicationSettings),
+            self.clock,
+        )
 
     def ledger_settings(self) -> LedgerSettings:
         return self.config.section(LedgerSettings)

@@ -28,6 +28,7 @@ from catchment.events import Events
 from catchment.health import Check, Finding
 from catchment.ingestion import streams
 from catchment.ingestion.decoder.failure import Failure
+from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.inspection.failures import Failures
 from catchment.ingestion.inspection.open import open_receipts
@@ -85,8 +86,8 @@ class Ground:
 
     def receipts(self) -> Receipts:
         failures = Failures(self.log(), self.engine, self.lake)
-        window = DeduplicationSettings()
-        return open_receipts(self.home, self.log(), failures, self.engine(), self.registry(), window, self.clock)
+        settings = (DecoderSettings(), DeduplicationSettings())
+        return open_receipts(self.home, self.log(), failures, self.engine(), self.registry(), *settings, self.clock)
 
     def database(self) -> Database:
         return self._database

@@ -23,9 +23,10 @@ def open_receipts(
     failures: Failures,
     engine: QueryEngine,
     registry: Registry,
+    decoder: DecoderSettings,
     window: DeduplicationSettings,
     clock: Clock,
 ) -> Receipts:
     """Receipts of a home. They tell no place, so their decoder looks none up."""
-    decoder = Decoder(registry, Geo(GeoSettings(), clock, Events("receipts")), DecoderSettings())
-    return Receipts(log, engine, registry, decoder, failures, home / DIRECTORY, window)
+    decodes = Decoder(registry, Geo(GeoSettings(), clock, Events("receipts")), decoder)
+    return Receipts(log, engine, registry, decodes, failures, home / DIRECTORY, window)
