@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import orjson
 import pytest
 
 from catchment.errors import Missing
@@ -110,12 +111,16 @@ def test_a_schema_that_was_mended_says_so(home: Home) -> None:
 def test_client_ids_are_cut_unless_they_are_asked_for(home: Home) -> None:
     home.send(body(item=5))
     home.send(body() + b"}")
+    home.send(b" " * 140 + body() + b"}")  # where a long line is folded
+    home.send(orjson.dumps({"item": 5, "inner": body().decode()}))
     home.load()
-    for found in home.failures().samples(EVERYTHING, 2):
+    for found in home.failures().samples(EVERYTHING, 4):
         hidden = open_failure(found.failure, home.platform.registry(), shows_clients=False)
         assert CLIENT_ID not in str(hidden)
+        assert CLIENT_ID[-12:] not in str(hidden)
         assert f"{CLIENT_ID[:4]}…" in str(hidden)
-        assert CLIENT_ID in str(open_failure(found.failure, home.platform.registry(), shows_clients=True))
+        shown = open_failure(found.failure, home.platform.registry(), shows_clients=True)
+        assert CLIENT_ID in "".join(line.text for line in shown.document)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,8 @@ _FEW = 8
 """So many bytes that are not UTF-8 do not make a text one of bytes, nor do a twentieth of them."""
 _KEYWORD = re.compile(r"Keyword: (\S+)$")
 _OFFSET = re.compile(r"offset:(\d+) ")
-_CLIENT = re.compile(r'("client_?id"\s*:\s*"[^"\\]{0,4})[^"]*', re.IGNORECASE)
+_CLIENT = re.compile(r'("client_?id\\*"\s*:\s*\\*"[^"\\]{0,4})(?:[^"\\]|\\[^"])*', re.IGNORECASE)
+"""A client id in JSON, or in JSON that is a text of JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,23 @@ def open_failure(failure: Failure, registry: Registry, *, shows_clients: bool) -
     schema_lines = tuple(_schema_lines(failure, schema)) if schema else ()
     path = str(schema.path) if schema else ""
     if isinstance(text, Refusal):
-        shown = f"bytes; {text.code}: {text.detail}"
-        return Opened(shown, tuple(_hex(failure.body)), path, schema_lines, "")
+        form = f"bytes; {text.code}: {text.detail}"
+        return Opened(form, tuple(_hex(failure.body)), path, schema_lines, "")
     content = parse(text)
     gunzipped = ", gunzipped" if text is not failure.body else ""
+    shown = str if shows_clients else hide_clients
     if isinstance(content, Refusal):
         written = text.decode("utf-8", "replace")
         if written.count("\ufffd") > _FEW + len(written) // 20:
             return Opened("bytes", tuple(_hex(failure.body)), path, schema_lines, "")
-        lines = numbered(written, _fault(failure, text, written))
-        return Opened(f"text{gunzipped}", tuple(_hidden(lines, shows_clients)), path, schema_lines, "")
-    written = orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
+        at = _fault(failure, text, written)
+        place = None if at is None else (len(shown(written[:at])), len(shown(written[:at])) + 1)
+        return Opened(f"text{gunzipped}", tuple(numbered(shown(written), place)), path, schema_lines, "")
+    written = shown(orjson.dumps(content, option=orjson.OPT_INDENT_2).decode())
     place = place_of(written, steps_of(failure.pointers[1])) if len(failure.pointers) > 1 else None
     return Opened(
         f"JSON{gunzipped}, one value a line",
-        tuple(_hidden(numbered(written, place, most_marked=1), shows_clients)),
+        tuple(numbered(written, place, most_marked=1)),
         path,
         schema_lines,
         _judged(schema, content) if schema else "",
@@ -80,12 +83,6 @@ def keyword_of(failure: Failure) -> str:
 def hide_clients(text: str) -> str:
     """A JSON text with the client ids in it cut to four characters."""
     return _CLIENT.sub(r"\1…", text)
-
-
-def _hidden(lines: list[Line], shows_clients: bool) -> list[Line]:
-    if shows_clients:
-        return lines
-    return [Line(line.number, hide_clients(line.text), line.is_marked) for line in lines]
 
 
 def _schema_of(failure: Failure, registry: Registry) -> Schema | None:
@@ -116,16 +113,16 @@ def _judged(schema: Schema, content: object) -> str:
     return f"Today's schema refuses it too: {violation.keyword} at {violation.document_pointer}"
 
 
-def _fault(failure: Failure, text: bytes, written: str) -> tuple[int, int] | None:
+def _fault(failure: Failure, text: bytes, written: str) -> int | None:
     """Where the text stops being what it should be, in characters."""
     if failure.code == "json_duplicate_key":
         second = written.rfind(failure.detail.strip("'"))
-        return (second, second + 1) if second >= 0 else None
+        return second if second >= 0 else None
     found = _OFFSET.match(failure.detail)
     if not found:
         return None
     at = len(text[: int(found[1])].decode("utf-8", "replace"))
-    return max(min(at, len(written) - 1), 0), at + 1
+    return max(min(at, len(written) - 1), 0)
 
 
 def _hex(body: bytes) -> list[Line]:
