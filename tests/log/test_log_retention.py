@@ -11,10 +11,11 @@ import pytest
 
 from catchment.clock import ManualClock
 from catchment.errors import Missing
+from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.log import EmbeddedLog
 from catchment.log.embedded.topics import Topics
 from catchment.log.port import Retention, TopicPartition
-from tests.log.opening import MANY, RAW, open_embedded, segments
+from tests.log.opening import MANY, RAW, open_embedded, payloads_of, segments
 
 DAY_S = 86_400.0
 
@@ -96,6 +97,26 @@ def test_the_writer_enforces_it_whenever_it_seals_a_segment(tmp_path: Path) -> N
     log.create("raw", 1, Retention(max_bytes=3000))
     fill(log, 100)
     assert len(segments(tmp_path)) == 3
+    log.close()
+
+
+class ForgettingDisk(Disk):
+    """Remembers what was forgotten."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def forget(self, path: Path) -> None:
+        super().forget(path)
+        self.forgotten.append(path.name)
+
+
+def test_sealed_segments_leave_memory_but_for_the_newest_and_are_read_from_the_disk(tmp_path: Path) -> None:
+    disk = ForgettingDisk()
+    log = open_embedded(tmp_path, disk=disk)
+    fill(log, 22)
+    assert disk.forgotten == [path.name for path in segments(tmp_path)[:-2]]
+    assert payloads_of(log) == [b"%03d" % number * 100 for number in range(22)]
     log.close()
 
 

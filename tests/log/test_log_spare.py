@@ -151,6 +151,26 @@ def test_a_spare_that_cannot_be_made_is_told_once_a_segment_and_nothing_else_hap
     assert told.getvalue().count("segment_not_prepared") == 1
 
 
+def test_a_machine_without_a_thread_to_spare_refuses_nothing_that_is_durable(
+    tmp_path: Path, open_log: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = io.StringIO()
+    log = open_log(tmp_path, told)
+    writer = log.open_writer(RAW)
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name.startswith("spare-"):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    fill(writer, 100)
+    assert payloads_of(log) == [payload(number) for number in range(100)]
+    log.close()
+    assert told.getvalue().count("segment_not_prepared") == 1
+
+
 def test_a_spare_that_would_fill_the_disk_is_not_made(tmp_path: Path, open_log: Opener) -> None:
     disk = ToldDisk()
     log = open_log(tmp_path, disk=disk, min_free_bytes=1_000_000)

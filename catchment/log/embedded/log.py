@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,7 +63,7 @@ class EmbeddedLog:
         files = self._files(source)
         return self._opening(
             EmbeddedWriter(
-                files, self._settings, self._disk, self._clock, self._events, lambda: self._enforce(source.topic), loop
+                files, self._settings, self._disk, self._clock, self._events, lambda: self._sealed(files), loop
             )
         )
 
@@ -105,6 +106,15 @@ class EmbeddedLog:
             opened, self._opened = self._opened, []
         for part in reversed(opened):
             part.close()
+
+    def _sealed(self, files: PartitionFiles) -> None:
+        """A segment was sealed just now, and is still being read. The one before it leaves the page cache, whose memory
+        the next appends then get: memory that a virtual machine has to fetch from its host first costs 5.5 µs for
+        each 4 KiB, nine times as much as the copying."""
+        with suppress(OSError):  # retention, in another process, may have removed it
+            for base in files.bases()[-3:-2]:
+                self._disk.forget(files.segment(base))
+        self._enforce(files.source.topic)
 
     def _enforce(self, topic: str) -> None:
         rule = self._topics.retention(topic) or retention_of(self._settings, topic)

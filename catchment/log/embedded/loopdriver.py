@@ -133,9 +133,21 @@ class LoopDriver:
         while self._ended:
             flush = self._ended.popleft()
             self._flusher.answer(flush)
-            if flush.has_rolled and not (self._enforcing and self._enforcing.is_alive()):
-                self._enforcing = threading.Thread(target=self._flusher.enforce, name="log-retention", daemon=True)
-                self._enforcing.start()
+            if flush.has_rolled:
+                self._enforce()
+
+    def _enforce(self) -> None:
+        if self._enforcing is not None and self._enforcing.is_alive():
+            return  # the next sealed segment will be looked at with this one
+        enforcing = threading.Thread(
+            target=self._flusher.enforce, name=f"retention-{self._flusher.source}", daemon=True
+        )
+        try:
+            enforcing.start()
+        except RuntimeError:  # no thread to be had
+            self._flusher.enforce()
+        else:
+            self._enforcing = enforcing
 
     def _close(self) -> None:
         """Flush and answer what is left, blocking, and let everything go."""

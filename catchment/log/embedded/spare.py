@@ -19,7 +19,7 @@ BLOCK_BYTES = 4096
 
 
 class Spare:
-    """At most one prepared file for a partition. The writer's thread uses it; a thread of its own does the writing."""
+    """At most one prepared file for a partition. The writer's driver uses it; a thread of its own does the writing."""
 
     def __init__(self, files: PartitionFiles, disk: Disk, size_bytes: int, min_free_bytes: int, events: Events) -> None:
         self._files = files
@@ -39,7 +39,10 @@ class Spare:
     def begin(self) -> None:
         """Start preparing, beside the appends."""
         self._thread = threading.Thread(target=self._prepare, name=f"spare-{self._files.source}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # what was appended is durable, whatever becomes of the next segment
+            self._events.warning("segment_not_prepared", partition=self._files.source, error=error)
 
     def take(self, path: Path) -> int:
         """Give the prepared file the name `path`, not yet durably; return its descriptor. Raises OSError; then it is
@@ -52,7 +55,8 @@ class Spare:
         """Stop preparing, and remove what there is. Raises OSError."""
         self._stopping.set()
         if self._thread is not None:
-            self._thread.join()
+            if self._thread.ident is not None:
+                self._thread.join()
             self._disk.unlink(self._files.spare)
 
     def _prepare(self) -> None:
