@@ -15,6 +15,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -169,7 +170,8 @@ def work(root: Path, kind: Kind, seed: int, generation: int, failure_rate: float
     chance = random.Random(seed * 10 + generation)
     disk = FailingDisk(chance, chance.randrange(1, OPERATIONS + 20), 0.0, tell)
     events = Events("child", Path(os.devnull).open("w"))  # noqa: SIM115  lives as long as the process
-    log = kind(root, SETTINGS, SystemClock(), events, disk)
+    settings = replace(SETTINGS, segment_bytes=chance.choice([2000, 4096]))  # the second may be filled without zeros
+    log = kind(root, settings, SystemClock(), events, disk)
     log.create(SOURCE.topic, 1)
     writer = log.open_writer(SOURCE)
     consumer = log.open_consumer("group", [SOURCE.topic])

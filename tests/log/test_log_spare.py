@@ -18,7 +18,7 @@ from tests.log.backends import WITHIN_S
 from tests.log.opening import MANY, RAW, Opener, payloads_of, segments
 
 SEGMENT_BYTES = 50_000
-PREPARED_BYTES = 53_248  # whole blocks of 4096
+PREPARED_BYTES = {SEGMENT_BYTES: 53_248, 49_152: 49_152}  # whole blocks of 4096
 
 
 class ToldDisk(Disk):
@@ -73,15 +73,16 @@ def fill_until_prepared(writer: EmbeddedWriter, disk: ToldDisk, root: Path) -> N
     raise AssertionError("no prepared segment was taken into use")
 
 
+@pytest.mark.parametrize("segment_bytes", PREPARED_BYTES)
 def test_a_partition_that_fills_goes_on_in_prepared_segments_that_end_with_their_records(
-    tmp_path: Path, open_log: Opener
+    tmp_path: Path, open_log: Opener, segment_bytes: int
 ) -> None:
     disk = ToldDisk()
-    log = open_log(tmp_path, disk=disk)
+    log = open_log(tmp_path, disk=disk, segment_bytes=segment_bytes)
     writer = log.open_writer(RAW)
     reader = log.open_reader(RAW, 0)
     fill_until_prepared(writer, disk, tmp_path)
-    assert segments(tmp_path)[1].stat().st_size == PREPARED_BYTES
+    assert segments(tmp_path)[1].stat().st_size == PREPARED_BYTES[segment_bytes]
     found: list[bytes] = []
     for _ in range(300):
         fill(writer, 1)

@@ -24,7 +24,7 @@ class Spare:
     def __init__(self, files: PartitionFiles, disk: Disk, size_bytes: int, min_free_bytes: int, events: Events) -> None:
         self._files = files
         self._disk = disk
-        self._size_bytes = -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
+        self.size_bytes = -(-size_bytes // BLOCK_BYTES) * BLOCK_BYTES
         self._min_free_bytes = min_free_bytes
         self._events = events
         self._thread: threading.Thread | None = None
@@ -61,9 +61,9 @@ class Spare:
 
     def _prepare(self) -> None:
         try:
-            if self._disk.free_bytes(self._files.directory) - self._size_bytes < self._min_free_bytes:
+            if self._disk.free_bytes(self._files.directory) - self.size_bytes < self._min_free_bytes:
                 return
-            self._disk.zero(self._files.spare, self._size_bytes, self._stopping)
+            self._disk.zero(self._files.spare, self.size_bytes, self._stopping)
         except OSError as error:
             self._events.warning("segment_not_prepared", partition=self._files.source, error=error.strerror)
             return

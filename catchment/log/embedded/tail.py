@@ -101,7 +101,8 @@ class Tail:
         if has_rolled:
             self._roll()
         head = Head(self.head.base, self.head.position + size_bytes, self.head.end + records)
-        to_block_bytes = -head.position % BLOCK_BYTES if self._is_prepared else 0
+        ends_in_zeros = self._is_prepared and head.position < self._spare.size_bytes
+        to_block_bytes = -head.position % BLOCK_BYTES if ends_in_zeros else 0
         if to_block_bytes:
             pieces = [*pieces, _ZEROS[:to_block_bytes]]
         return Write(self._segment, pieces, size_bytes + to_block_bytes, self.head.position, head, has_rolled)
@@ -192,8 +193,8 @@ class Tail:
         """Begin the next segment. Raises Full, Unavailable; then it is tried again before anything else is written: a
         file of that name may be there, so nothing may get the offset that it names but its first record.
 
-        The zeros are cut from the present one durably, before the next one can be seen: behind a segment that has a
-        successor, readers take the end of the file for the end of its records.
+        Zeros that are left are cut from the present one durably, before the next one can be seen: behind a segment
+        that has a successor, readers take the end of the file for the end of its records.
         """
         base = self.head.end
         path = self._files.segment(base)
@@ -201,8 +202,9 @@ class Tail:
         self._is_sealed = True
         try:
             if self._is_prepared:
-                self._disk.truncate(self._segment, self.head.position)
-                self._disk.sync(self._segment)
+                if os.fstat(self._segment).st_size > self.head.position:
+                    self._disk.truncate(self._segment, self.head.position)
+                    self._disk.sync(self._segment)
                 self._is_prepared = False
             is_prepared = self._spare.is_ready
             segment = self._spare.take(path) if is_prepared else self._disk.create(path)
