@@ -1,6 +1,8 @@
 """A flush, from the batches that it takes to their answers; the write in its middle is the driver's.
 
-begin: join batches · Tail.begin ─▶ driver: to the disk ─▶ end: Tail.end · metrics ─▶ answer: done(offsets)
+    begin: join batches · Tail.begin ─▶ driver: to the disk ─▶ end: Tail.end · metrics ─▶ answer: done(offsets)
+
+Whatever breaks on the way becomes the answer of those who wait.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Flushes on a thread of its own, which waits for the disk: for whoever has no event loop, and on every kernel.
 
-queue ─▶ Flusher.begin ─▶ blocking write ─▶ end ─▶ answer ─▶ queue …
+    queue ─▶ Flusher.begin ─▶ blocking write ─▶ end ─▶ answer ─▶ queue …
+
+While it waits for the disk, others have the interpreter; it waits for them in turn whenever it comes back.
 """
 
 from __future__ import annotations
