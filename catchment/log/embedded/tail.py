@@ -88,8 +88,8 @@ class Tail:
         """What has to be written to add `pieces`, which are `size_bytes` of `records` whole records. The caller sees
         it to the disk, or fails to, and then calls `end`; nothing else may be called in between.
 
-        Before that it mends what failed last and begins a new segment when one is due, which waits for the disk (1 to
-        5 ms once a segment). Raises Full, Unavailable; then there is nothing to end.
+        Before that it mends what failed last and begins a new segment when one is due, which waits for the disk (0.3
+        to 5 ms once a segment). Raises Full, Unavailable; then there is nothing to end.
         """
         self._mend()
         self._admit(size_bytes)
