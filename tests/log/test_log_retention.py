@@ -12,7 +12,7 @@ import pytest
 from catchment.clock import ManualClock
 from catchment.errors import Missing
 from catchment.log.embedded.disk import Disk
-from catchment.log.embedded.log import EmbeddedLog
+from catchment.log.embedded.log import WARM_SEGMENTS, EmbeddedLog
 from catchment.log.embedded.topics import Topics
 from catchment.log.port import Retention, TopicPartition
 from tests.log.opening import MANY, RAW, open_embedded, payloads_of, segments
@@ -114,9 +114,10 @@ class ForgettingDisk(Disk):
 def test_sealed_segments_leave_memory_but_for_the_newest_and_are_read_from_the_disk(tmp_path: Path) -> None:
     disk = ForgettingDisk()
     log = open_embedded(tmp_path, disk=disk)
-    fill(log, 22)
-    assert disk.forgotten == [path.name for path in segments(tmp_path)[:-2]]
-    assert payloads_of(log) == [b"%03d" % number * 100 for number in range(22)]
+    fill(log, 42)
+    assert disk.forgotten == [path.name for path in segments(tmp_path)[:-WARM_SEGMENTS]]
+    assert len(disk.forgotten) == 6
+    assert payloads_of(log) == [b"%03d" % number * 100 for number in range(42)]
     log.close()
 
 
