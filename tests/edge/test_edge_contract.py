@@ -278,7 +278,7 @@ def test_an_absolute_target_and_an_upgrade_offer_are_ordinary_submissions(edge: 
 
 def test_the_answers_carry_a_date_and_the_clock_turns_it(log: EmbeddedLog) -> None:
     clock = ManualClock()
-    with Edge(log, clock) as edge, edge.client() as client:
+    with Edge(log, clock, keep_alive_s=10_000.0) as edge, edge.client() as client:
         dates = []
         for _ in range(2):
             client.send(request())
