@@ -44,6 +44,7 @@ class Flush:
     size_bytes: int
     start: int
     started_s: float
+    took_s: float = 0.0
     write: Write | None = None
     failure: CatchmentError | None = None
 
@@ -106,12 +107,13 @@ class Flusher:
             except Exception as failed:  # noqa: BLE001  as above
                 flush.failure = self._failure(failed)
         self._queue.release(flush.size_bytes)
+        flush.took_s = self._clock.monotonic_s() - flush.started_s
         if flush.failure is not None:
             REFUSED.labels(self.source.topic, flush.failure.code).inc(flush.records)
             return
         self._records.inc(flush.records)
         self._bytes.inc(flush.size_bytes)
-        self._flushes.observe(self._clock.monotonic_s() - flush.started_s)
+        self._flushes.observe(flush.took_s)
 
     def answer(self, flush: Flush) -> None:
         """Tell everyone who waits for it, in order."""
