@@ -3,7 +3,8 @@
     queue ─▶ Flusher.begin ─▶ Ring.write … finished ─▶ end ─┬─▶ queue ─▶ begin ─▶ Ring.write …
                                                            └─▶ answer
 
-The next flush is begun before the last one is answered, so that the disk works while the answers go out. What is saved
+Unless the disk is slow, the next flush is begun before the last one is answered, so that the disk works while the
+answers go out. What is saved
 is the hand-over between two threads that share one interpreter, there and back for each flush. In return what is not
 the write itself runs on the loop: the head; once a segment the beginning of the next one (0.3 to 5 ms); after a failure
 the taking back. Retention, which removes files, gets a thread.

@@ -2,7 +2,7 @@
 
     submit: frame ─▶ queue ─▶ driver: Flusher.begin ─▶ write to the disk ─▶ Flusher.end: head ─▶ done(offsets)
 
-While a flush is on the disk the next one gathers; it starts as soon as the disk is free, without a timer. A flush
+While a flush is on the disk the next one gathers; it starts as soon as the disk is free. A flush
 takes at most 16 MiB of what waits, so that the first of many waits for little more than its own bytes. The driver is a
 thread, or the caller's event loop where the kernel has io_uring for it.
 """
