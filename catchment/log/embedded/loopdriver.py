@@ -4,10 +4,9 @@
                                                            └─▶ answer
 
 Unless the disk is slow, the next flush is begun before the last one is answered, so that the disk works while the
-answers go out. What is saved
-is the hand-over between two threads that share one interpreter, there and back for each flush. In return what is not
-the write itself runs on the loop: the head; once a segment the beginning of the next one (0.3 to 5 ms); after a failure
-the taking back. Retention, which removes files, gets a thread.
+answers go out. What is saved is the hand-over between two threads that share one interpreter, there and back for each
+flush. In return what is not the write itself runs on the loop: the head; once a segment the beginning of the next one
+(0.3 to 5 ms); after a failure the taking back. Retention, which removes files, gets a thread.
 
 A write that the ring does not take, or leaves unfinished, is finished by a blocking call on the loop: that is seldom,
 and always comes to an end.
