@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parent.parent
 MAY_NOT_SKIP = os.environ.get("CATCHMENT_REQUIRE") == "all"
 ENDS_WITHIN_S = 5.0
-STAYS = ("resource_tracker", "catchment-postgres-", "postgres: ")
+STAYS = ("multiprocessing.forkserver", "resource_tracker", "catchment-postgres-", "postgres: ")
 
 settings.register_profile("desk", deadline=None)
 settings.register_profile(

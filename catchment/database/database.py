@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from catchment.database.migrate import migrate
 from catchment.database.settings import DatabaseSettings
 from catchment.errors import BadConfig, CatchmentError, Conflict, Full, MissingExtra, Unavailable
+from catchment.journal import write_ahead
 
 _WRITES = "catchment_writes"
 _FASTER = ("40001", "40P01")
@@ -95,8 +96,7 @@ def _sqlite(path: Path, busy_s: float) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        write_ahead(connection, busy_s)
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:

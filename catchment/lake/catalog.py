@@ -41,6 +41,7 @@ from pyiceberg.table.update import (
     update_table_metadata,
 )
 
+from catchment.journal import write_ahead
 from catchment.lake.files import DurableFiles, make_directory
 
 NAME = "catchment"
@@ -104,8 +105,7 @@ class SqliteCatalog:
         self._lock = threading.Lock()
         self._loaded: dict[tuple[str, str], tuple[str, TableMetadata]] = {}
         self._database = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
-        self._database.execute("PRAGMA synchronous=FULL")
+        write_ahead(self._database, _BUSY_MS / 1000)
         self._database.executescript(_TABLES)
 
     def close(self) -> None:

@@ -31,6 +31,7 @@ FLOORS = (
         "framing",
         "document",
         "service",
+        "journal",
         "units",
     },
     {"log", "objects", "schemas", "lake", "query", "database"},
