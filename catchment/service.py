@@ -112,11 +112,17 @@ def admin(host: str, port: int, checks: Mapping[str, Check]) -> Iterator[AdminSe
 @contextmanager
 def announcing(home: Path, run: RunFile, events: Events) -> Iterator[Callable[[int], None]]:
     """Gives a function that the service calls with its public port (0: none) once it takes work: it writes the run
-    file and says ready. The file is removed at the end of the block."""
+    file and says ready. The file is removed at the end of the block.
+
+    A disk that is too full for the file does not end the service: it works without being seen. An edge on a full disk
+    must still answer that it is full."""
     written: list[Path] = []
 
     def announce(port: int) -> None:
-        written.append(write_run_file(home, replace(run, port=port)))
+        try:
+            written.append(write_run_file(home, replace(run, port=port)))
+        except OSError as error:
+            events.warning("run_file_not_written", error=error.strerror, advice="free space, then restart the service")
         events.info("service_started", pid=run.pid, port=port, admin_port=run.admin_port)
         say_ready()
 
