@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ ROOT = Path(__file__).parent.parent
 MAY_NOT_SKIP = os.environ.get("CATCHMENT_REQUIRE") == "all"
 ENDS_WITHIN_S = 5.0
 STAYS = ("multiprocessing.forkserver", "resource_tracker", "catchment-postgres-", "postgres: ")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell sets it for what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test could be stopped by Ctrl-C
 
 settings.register_profile("desk", deadline=None)
 settings.register_profile(
