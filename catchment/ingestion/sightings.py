@@ -28,6 +28,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from catchment.directories import sync_directory
 from catchment.errors import Full
 from catchment.ingestion.idtable import KEY_BYTES, IdTable
 
@@ -105,8 +106,8 @@ class Generation:
                 file.flush()
                 os.fdatasync(file.fileno())
             if not self._journal_end:
-                _sync_directory(self._directory)
-                _sync_directory(self._directory.parent)
+                sync_directory(self._directory)
+                sync_directory(self._directory.parent)
         except OSError as error:
             raise Full(f"writing {self._journal}: {error.strerror}; free space on this disk") from error
         self._journal_end += len(block)
@@ -182,11 +183,3 @@ def _blocks(path: Path) -> Iterator[bytes]:
             if len(payload) < length or length % _RECORD_BYTES or zlib.crc32(payload) != crc:
                 return
             yield payload
-
-
-def _sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -41,8 +41,9 @@ from pyiceberg.table.update import (
     update_table_metadata,
 )
 
+from catchment.directories import make_directory
 from catchment.journal import write_ahead
-from catchment.lake.files import DurableFiles, make_directory
+from catchment.lake.files import DurableFiles
 
 NAME = "catchment"
 METADATA_KEPT = 20

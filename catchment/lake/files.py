@@ -17,6 +17,8 @@ from typing import BinaryIO, cast
 
 from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile, OutputStream
 
+from catchment.directories import make_directory, sync_directory
+
 SCHEME = "file://"
 _BUFFER_BYTES = 1024 * 1024
 
@@ -113,24 +115,6 @@ def listed(location: str) -> Iterator[tuple[str, float]]:
             found = path.stat()
             if stat.S_ISREG(found.st_mode):
                 yield f"{SCHEME}{path}", found.st_mtime
-
-
-def make_directory(path: Path) -> None:
-    """Make the directory and its parents, durably."""
-    if path.is_dir():
-        return
-    make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in the directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def delete_files(io: FileIO, locations: Iterable[str]) -> list[str]:

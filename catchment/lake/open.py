@@ -6,10 +6,11 @@ import sqlite3
 from pathlib import Path
 
 from catchment.clock import Clock
+from catchment.directories import make_directory
 from catchment.errors import BadConfig
 from catchment.events import Events
 from catchment.lake.catalog import SqliteCatalog
-from catchment.lake.files import SCHEME, make_directory
+from catchment.lake.files import SCHEME
 from catchment.lake.settings import CatalogSettings, ObjectsSettings
 from catchment.lake.tables import Lake
 

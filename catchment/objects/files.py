@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from catchment.directories import make_directory, sync_directory
 from catchment.errors import CatchmentError, Full, Missing, Unavailable
 from catchment.objects.port import Stored
 
@@ -31,7 +32,7 @@ class FileObjects:
         try:
             if path.exists():
                 return False
-            _make_directory(path.parent)
+            make_directory(path.parent)
             with hidden.open("wb") as file:
                 file.write(content)
                 file.flush()
@@ -45,7 +46,7 @@ class FileObjects:
             finally:
                 for left in path.parent.glob(f".{path.name}.*"):
                     left.unlink(missing_ok=True)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
             return True
         except OSError as error:
             raise _refused(f"putting {key}", error) from error
@@ -99,19 +100,3 @@ def _order(entry: os.DirEntry[str]) -> str:
 def _refused(doing: str, error: OSError) -> CatchmentError:
     kind = Full if error.errno in _NO_SPACE else Unavailable
     return kind(f"objects: {doing} failed: {error.strerror}; nothing was changed, try again once the disk works")
-
-
-def _make_directory(path: Path) -> None:
-    if path.is_dir():
-        return
-    _make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -25,10 +25,11 @@ from typing import Any
 import orjson
 
 from catchment import message
+from catchment.ingestion.decoder.failure import ERRORS_TABLE
 from catchment.lake.tables import Lake
 from catchment.log.port import Log, TopicPartition
 
-ERRORS_TABLE, DUPLICATES_TOPIC = "monitoring.errors", "duplicates"
+DUPLICATES_TOPIC = "duplicates"
 RECORD_LOST = "record_lost"
 _READ_RECORDS, _READ_BYTES = 10_000, 16 * 1024 * 1024
 

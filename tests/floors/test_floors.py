@@ -32,6 +32,7 @@ FLOORS = (
         "document",
         "service",
         "journal",
+        "directories",
         "units",
     },
     {"log", "objects", "schemas", "lake", "query", "database"},

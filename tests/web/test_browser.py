@@ -81,6 +81,7 @@ def test_a_lost_console_is_said_and_found_again(busy: Scene, browser: Browser) -
     browser.until("document.getElementById('pulse').classList.contains('lost')")
     busy.run(port=port)
     browser.until("document.getElementById('pulse').textContent === 'live'")
+    assert not browser.value("document.getElementById('pulse').classList.contains('lost')")
 
 
 def test_a_query_is_written_run_and_kept_in_the_address(busy: Scene, browser: Browser) -> None:

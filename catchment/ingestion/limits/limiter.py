@@ -20,6 +20,7 @@ import orjson
 
 from catchment import metrics
 from catchment.clock import Clock
+from catchment.directories import make_directory, sync_directory
 from catchment.errors import Corrupt, Unavailable
 from catchment.events import Events
 from catchment.health import WARNING, Finding
@@ -29,7 +30,6 @@ from catchment.ingestion.decoder.uri import read_path
 from catchment.ingestion.limits.buckets import Bucket, Buckets
 from catchment.ingestion.limits.rows import Deferral
 from catchment.ingestion.limits.settings import LimitSettings, limit_of
-from catchment.lake.files import make_directory, sync_directory
 from catchment.log.port import Record, TopicPartition
 
 TOLD_S = 60.0

@@ -15,6 +15,7 @@ from catchment.errors import QueryError
 from catchment.ingestion.decoder.failure import Refusal
 from catchment.ingestion.decoder.submission import unwrap
 from catchment.ingestion.decoder.uri import read_uri
+from catchment.ingestion.loader.failures import SCHEMA
 from catchment.log.port import TopicPartition
 
 DAY_NS = 86_400_000_000_000
@@ -66,17 +67,20 @@ class Selection:
 
 SUBMISSION = pa.schema(
     [
-        pa.field("submission_timestamp", pa.timestamp("us", tz="UTC")),
-        pa.field("document_namespace", pa.string()),
-        pa.field("document_type", pa.string()),
-        pa.field("document_version", pa.int64()),
-        pa.field("document_id", pa.string()),
-        pa.field("uri", pa.string()),
-        pa.field("args", pa.string()),
-        pa.field("headers", pa.map_(pa.string(), pa.string())),
-        pa.field("edge", pa.string()),
-        pa.field("source", pa.string()),
-        pa.field("source_offset", pa.int64()),
+        SCHEMA.field(name)
+        for name in (
+            "submission_timestamp",
+            "document_namespace",
+            "document_type",
+            "document_version",
+            "document_id",
+            "uri",
+            "args",
+            "headers",
+            "edge",
+            "source",
+            "source_offset",
+        )
     ]
 )
 """What a condition sees of a submission that has not been decoded: the columns that monitoring.errors has of it too.
