@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.dying import chosen
 from tests.landfill import yard
 
 RECORDS = 80
@@ -40,14 +41,6 @@ def points(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_the_crash_points_cover_every_step_of_an_object(points: list[str]) -> None:
     assert {"batch_packed", "object_put", "object_verified", "index_put", "committed"} == set(points)
     assert points.count("committed") > 4 * yard.PARTITIONS
-
-
-def chosen(points: list[str]) -> list[int]:
-    """Of each kind of point the first, one in the middle and the last, counted from 1."""
-    places: dict[str, list[int]] = {}
-    for number, point in enumerate(points, start=1):
-        places.setdefault(point, []).append(number)
-    return sorted({number for found in places.values() for number in (found[0], found[len(found) // 2], found[-1])})
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))

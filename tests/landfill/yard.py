@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import sys
 import uuid
 from pathlib import Path
@@ -23,6 +21,7 @@ from catchment.log.open import open_log
 from catchment.log.port import Log, TopicPartition
 from catchment.log.settings import LogSettings
 from catchment.objects.open import open_objects
+from tests import dying
 
 PARTITIONS = 2
 HOURS = 3
@@ -79,19 +78,16 @@ def fill(home: Path, count: int) -> dict[str, list[bytes]]:
     return written
 
 
-class CrashPoints:
+class CrashPoints(dying.CrashPoints):
     """Counts the points that the archiver passes, dies at one of them, and stops it when all is packed."""
 
     def __init__(self, log: Log, die_at: int | None) -> None:
-        self.passed: list[str] = []
+        super().__init__(die_at)
         self.archiver: Archiver | None = None
         self._log = log
-        self._die_at = die_at
 
     def __call__(self, point: str) -> None:
-        self.passed.append(point)
-        if len(self.passed) == self._die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        super().__call__(point)
         assert self.archiver is not None
         if point == "committed" and is_archived(self._log):
             self.archiver.stop()

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +26,7 @@ from catchment.lake import datafiles
 from catchment.lake.plan import plan
 from catchment.lake.snapshots import Change, offsets_of
 from catchment.lake.tables import Lake
+from tests.dying import CrashPoints
 from tests.loader import scene as loading
 
 EVER = Query(0, 1 << 40)
@@ -91,19 +90,6 @@ def rewrite(lake: Lake, name: str, change: Callable[[pa.Table], pa.Table]) -> No
         return Change(Operation.DELETE, datafiles.write(table, rows), removed, offsets_of(table))
 
     lake.committer.commit(name, prepare)
-
-
-class CrashPoints:
-    """Counts the points that the ledger passes, and dies at one of them."""
-
-    def __init__(self, die_at: int | None) -> None:
-        self.passed: list[str] = []
-        self._die_at = die_at
-
-    def __call__(self, point: str) -> None:
-        self.passed.append(point)
-        if len(self.passed) == self._die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_ledger(home: Path, url: str, die_at: int | None, journal: Path | None = None, turn_records: int = 6) -> None:

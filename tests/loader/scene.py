@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import sys
 import uuid
 import zlib
@@ -36,6 +34,7 @@ from catchment.log.open import open_log
 from catchment.log.port import Log, TopicPartition
 from catchment.log.settings import LogSettings
 from catchment.schemas.registry import Registry
+from tests import dying
 
 PARTITIONS = 2
 START_NS = 1_790_000_000_000_000_000
@@ -139,19 +138,16 @@ def open_parts(home: Path) -> tuple[Log, Lake]:
     return open_log(settings, home, clock, events), open_lake(CatalogSettings(), ObjectsSettings(), home, clock, events)
 
 
-class CrashPoints:
+class CrashPoints(dying.CrashPoints):
     """Counts the points that the loader passes, dies at one of them, and stops the loader when all is read."""
 
     def __init__(self, log: Log, die_at: int | None) -> None:
-        self.passed: list[str] = []
+        super().__init__(die_at)
         self.loader: Loader | None = None
         self._log = log
-        self._die_at = die_at
 
     def __call__(self, point: str) -> None:
-        self.passed.append(point)
-        if len(self.passed) == self._die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        super().__call__(point)
         assert self.loader is not None
         if point in ("partitions_assigned", "batch_handled", "group_committed") and self.loader.has_read_all():
             self.loader.stop()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.dying import chosen
 from tests.loader import scene
 
 RECORDS = 40
@@ -71,14 +72,6 @@ def test_what_comes_during_a_flush_is_handed_out_between_its_tables(tmp_path: Pa
     flushes = " ".join(kinds).split("flush_started")[1:]
     between = [flush.partition("group_committed")[0].partition("table_committed")[2] for flush in flushes]
     assert any("batch_handled" in flush and "table_committed" in flush for flush in between), kinds
-
-
-def chosen(points: list[str]) -> list[int]:
-    """Of each kind of point the first, one in the middle and the last, counted from 1."""
-    places: dict[str, list[int]] = {}
-    for number, point in enumerate(points, start=1):
-        places.setdefault(point, []).append(number)
-    return sorted({number for found in places.values() for number in (found[0], found[len(found) // 2], found[-1])})
 
 
 @pytest.mark.parametrize("shard", range(SHARDS))
