@@ -1,4 +1,4 @@
-"""Directories whose names survive a loss of power."""
+"""Directories and small files that survive a loss of power."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Make `content` the whole of `path`, atomically and durably: a crash leaves the old file or the new one."""
+    fresh = path.with_name(f".{path.name}.fresh")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    sync_directory(path.parent)

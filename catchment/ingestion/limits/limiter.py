@@ -9,7 +9,6 @@ The file `<home>/limits/<topic>.<partition>.json`:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ import orjson
 
 from catchment import metrics
 from catchment.clock import Clock
-from catchment.directories import make_directory, sync_directory
+from catchment.directories import make_directory, replace_file
 from catchment.errors import Corrupt, Unavailable
 from catchment.events import Events
 from catchment.health import WARNING, Finding
@@ -198,15 +197,9 @@ def _write(path: Path, decisions: _Decisions) -> None:
     """Replace what was kept, whole and durably."""
     buckets = [(*key, bucket.tokens, bucket.at_ns) for key, bucket in decisions.buckets.held.items()]
     document = {"until": decisions.until, "deferred": sorted(decisions.deferred), "buckets": buckets}
-    fresh = path.with_suffix(".tmp")
     try:
         make_directory(path.parent)
-        with fresh.open("wb") as file:
-            file.write(orjson.dumps(document))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-        sync_directory(path.parent)
+        replace_file(path, orjson.dumps(document))
     except OSError as error:
         raise Unavailable(f"{path}: decisions on limits cannot be kept: {error.strerror}; try again") from error
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from pathlib import Path
 import orjson
 
 from catchment.clock import Clock
+from catchment.directories import replace_file
 from catchment.errors import Unavailable
 from catchment.events import Events
 from catchment.ingestion.decoder.chain import Decoder
@@ -168,12 +168,7 @@ class Replay:
             "selection": asdict(self._selection),
             "days": {name: asdict(day) for name, day in report.days.items()},
         }
-        fresh = self._directory / "state.json.fresh"
-        with fresh.open("wb") as file:
-            file.write(orjson.dumps(state, option=orjson.OPT_INDENT_2))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._directory / "state.json")
+        replace_file(self._directory / "state.json", orjson.dumps(state, option=orjson.OPT_INDENT_2))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
