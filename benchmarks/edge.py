@@ -6,7 +6,6 @@ request: it is steadier than the rate on a shared machine.
 
 - `edge`: every 200 after the flush; header blocks repeat, as on a keep-alive connection.
 - `edge, new headers`: 4,096 header blocks in turn, so that none is remembered.
-- `edge, thread`: flushed by a thread of the log's, as where the kernel has no io_uring.
 - `edge, no flush`: the log's writer answers at once. What is left is HTTP; the distance to `edge` is the disk's.
 - `edge, 256 connections`: more clients for each flush.
 - `disk alone`: rate of 64 waiting clients when a flush of half of them follows the other without a gap and nothing else
@@ -43,7 +42,7 @@ from catchment.events import Events
 from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.edge.worker import EdgeWorker, run_worker
 from catchment.log.open import open_log
-from catchment.log.port import Log, Loop, Retention, TopicPartition
+from catchment.log.port import Log, Retention, TopicPartition
 from catchment.log.settings import LogSettings
 
 SCRIPT = Path(__file__).with_suffix(".lua")
@@ -80,7 +79,7 @@ class AnsweringLog:
     def __init__(self, log: Log) -> None:
         self._log = log
 
-    def open_writer(self, source: TopicPartition, loop: Loop) -> AnsweringLog:
+    def open_writer(self, source: TopicPartition) -> AnsweringLog:
         return self
 
     def submit(self, payloads: Sequence[bytes], done: Callable[[range], None]) -> None:
@@ -93,21 +92,23 @@ class AnsweringLog:
         return getattr(self._log, name)
 
 
-def serve(folder: Path, row: str) -> None:
-    """Be the edge of that row until SIGTERM; prints the port."""
+def serve(folder: Path, *, flushes: bool) -> None:
+    """Be an edge worker until SIGTERM; prints the port."""
     clock, events = SystemClock(), Events("edge", io.StringIO())
-    log = open_log(LogSettings(io_uring=row != "edge, thread"), folder, clock, events)
-    opened: Any = AnsweringLog(log) if row == "edge, no flush" else log
-    worker = EdgeWorker(EdgeSettings(port=0), 0, opened, clock, events, retention=Retention())
+    log: Any = open_log(LogSettings(), folder, clock, events)
+    worker = EdgeWorker(
+        EdgeSettings(port=0), 0, log if flushes else AnsweringLog(log), clock, events, retention=Retention()
+    )
     run_worker(worker, lambda port: print(port, flush=True))  # noqa: T201
     log.close()
 
 
 @contextmanager
-def edge(disk: Path, row: str = "edge") -> Iterator[tuple[psutil.Process, int]]:
+def edge(disk: Path, *, flushes: bool = True) -> Iterator[tuple[psutil.Process, int]]:
     with tempfile.TemporaryDirectory(dir=disk) as folder:
+        mode = "--serve" if flushes else "--serve-unflushed"
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.edge", "--serve", folder, row], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.edge", mode, folder], stdout=subprocess.PIPE, text=True
         )
         try:
             assert process.stdout is not None
@@ -213,11 +214,12 @@ def half_load(disk: Path, size: int, full_rate: float, seconds: int) -> Run:
 
 def compare(disk: Path, size: int, rounds: int, seconds: int) -> dict[str, Run]:
     """All rows for one body size."""
-    names = ["nginx", "edge", "edge, thread", "edge, no flush", "edge, new headers", "edge, 256 connections"]
+    names = ["nginx", "edge", "edge, no flush", "edge, new headers", "edge, 256 connections"]
     found: dict[str, list[Run]] = {name: [] for name in names}
     for turn in range(rounds):
         for name in names if turn % 2 == 0 else names[::-1]:
-            with nginx(disk) if name == "nginx" else edge(disk, name) as server:
+            opened = nginx(disk) if name == "nginx" else edge(disk, flushes=name != "edge, no flush")
+            with opened as server:
                 load(server, size, 1)
                 run = load(server, size, seconds, distinct="new" in name, connections=256 if "256" in name else 64)
             found[name].append(run)
@@ -229,10 +231,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--serve-unflushed", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(Path(options.serve[0]), options.serve[1])
+    if options.serve or options.serve_unflushed:
+        serve(options.serve or options.serve_unflushed, flushes=bool(options.serve))
         return
     if not (shutil.which("wrk") and shutil.which("nginx") and ECHO_MODULE.exists()):
         raise SystemExit("needs wrk, nginx-light and libnginx-mod-http-echo; run: make system")

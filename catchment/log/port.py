@@ -56,20 +56,6 @@ class Retention:
     held_by: tuple[str, ...] = ()
 
 
-class Loop(Protocol):
-    """What a writer uses of an event loop; asyncio's have it."""
-
-    def is_running(self) -> bool: ...
-
-    def call_soon_threadsafe(self, callback: Callable[[], object]) -> object: ...
-
-    def call_later(self, delay: float, callback: Callable[[], object]) -> object: ...
-
-    def add_reader(self, fd: int, callback: Callable[[], object]) -> object: ...
-
-    def remove_reader(self, fd: int) -> object: ...
-
-
 class Writer(Protocol):
     """The one writer of a partition. Safe to call from several threads. Payloads must not change until answered."""
 
@@ -84,10 +70,9 @@ class Writer(Protocol):
         ...
 
     def submit(self, payloads: Sequence[bytes], done: Callable[[range | CatchmentError], None]) -> None:
-        """`append` without waiting: `done` is called once, with the offsets when the batch is durable, or with the
-        error; from a thread of the writer's, or by the loop that drives it, never from within `submit`. Batches
-        submitted while a flush runs share the next flush (group commit); answers come in the order of submission.
-        `done` must be quick, and must not call `append` or `close`.
+        """`append` without waiting: `done` is called once, from the writer's thread, with the offsets when the batch
+        is durable, or with the error. Batches submitted while a flush runs share the next flush (group commit);
+        answers come in the order of submission. `done` must be quick, and must not call `append` or `close`.
         Raises Busy when the bounded queue is full (a queue that is empty takes a batch of any size), TooLarge, Closed
         after `close`; then `done` is not called."""
         ...
@@ -183,12 +168,8 @@ class Log(Protocol):
         """The group's committed offset (next to read), None when it never committed."""
         ...
 
-    def open_writer(self, source: TopicPartition, loop: Loop | None = None) -> Writer:
-        """Become the writer of the partition. Raises Fenced when another writer lives.
-
-        With `loop`, a writer may be driven by that loop in place of a thread. Then `append` is not for the loop's
-        thread, and while the loop does not run, nothing is flushed but by `close`.
-        """
+    def open_writer(self, source: TopicPartition) -> Writer:
+        """Become the writer of the partition. Raises Fenced when another writer lives."""
         ...
 
     def open_reader(self, source: TopicPartition, offset: int) -> Reader: ...

@@ -29,11 +29,6 @@ class LogSettings:
         unit="bytes",
         minimum=0,
     )
-    io_uring: bool = option(
-        True,
-        "The edge's event loop writes to the disk by itself (io_uring), where the kernel allows it; otherwise, or when "
-        "this is false, a thread does.",
-    )
     max_queue_bytes: int = option(
         64 * 1024 * 1024,
         "Payloads that one partition's writer holds in memory; more are refused as busy.",

@@ -1,5 +1,4 @@
-"""Runs one edge worker as a process, for tests that kill it: `serve_process.py <log directory> <who drives its flushes:
-loop or thread> [file size limit]`.
+"""Runs one edge worker as a process, for tests that kill it: `serve_process.py <log directory> [file size limit]`.
 
 Prints the port when it listens.
 """
@@ -20,16 +19,16 @@ from catchment.log.port import Retention
 from catchment.log.settings import LogSettings
 
 
-def main(root: Path, driver: str, file_limit: int | None) -> None:
+def main(root: Path, file_limit: int | None) -> None:
     events = Events("edge")
     if file_limit is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, resource.RLIM_INFINITY))
-    log = EmbeddedLog(root, LogSettings(min_free_bytes=0, io_uring=driver == "loop"), SystemClock(), events)
+    log = EmbeddedLog(root, LogSettings(min_free_bytes=0), SystemClock(), events)
     worker = EdgeWorker(EdgeSettings(port=0, drain_s=5.0), 0, log, SystemClock(), events, retention=Retention())
     run_worker(worker, lambda port: sys.stdout.write(f"{port}\n") and sys.stdout.flush())
     log.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else None)
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None)

@@ -18,7 +18,7 @@ from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.edge.worker import EdgeWorker
 from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.log import EmbeddedLog
-from catchment.log.port import Log, Loop, Retention, TopicPartition, Writer
+from catchment.log.port import Log, Retention, TopicPartition, Writer
 from catchment.log.settings import LogSettings
 
 PATIENCE_S = 20.0
@@ -39,10 +39,8 @@ def request(
     return b"%b %b HTTP/%b\r\nHost: edge\r\n%b%b\r\n%b" % (method, target, version, length, headers, body)
 
 
-def open_log(
-    root: Path, told: io.StringIO | None = None, disk: Disk | None = None, *, io_uring: bool = True
-) -> EmbeddedLog:
-    settings = LogSettings(min_free_bytes=0, io_uring=io_uring)
+def open_log(root: Path, told: io.StringIO | None = None, disk: Disk | None = None) -> EmbeddedLog:
+    settings = LogSettings(min_free_bytes=0)
     root.mkdir(exist_ok=True)
     return EmbeddedLog(root, settings, SystemClock(), Events("log", told or io.StringIO()), disk)
 
@@ -106,8 +104,8 @@ class GatedLog:
         self._log = log
         self.writer: GatedWriter
 
-    def open_writer(self, source: TopicPartition, loop: Loop) -> GatedWriter:
-        self.writer = GatedWriter(self._log.open_writer(source, loop))
+    def open_writer(self, source: TopicPartition) -> GatedWriter:
+        self.writer = GatedWriter(self._log.open_writer(source))
         return self.writer
 
     def __getattr__(self, name: str) -> Any:

@@ -22,15 +22,9 @@ from catchment.log.embedded.log import EmbeddedLog
 SERVE = Path(__file__).parent / "serve_process.py"
 
 
-@pytest.fixture(params=["loop", "thread"])
-def driver(request: pytest.FixtureRequest) -> str:
-    """Who drives the log's flushes: the edge's loop with io_uring where the kernel lets it, or a thread."""
-    return str(request.param)
-
-
 @pytest.fixture
-def log(tmp_path: Path, driver: str) -> Iterator[EmbeddedLog]:
-    log = open_log(tmp_path / "log", io_uring=driver == "loop")
+def log(tmp_path: Path) -> Iterator[EmbeddedLog]:
+    log = open_log(tmp_path / "log")
     yield log
     log.close()
 
@@ -77,11 +71,11 @@ class Producer(threading.Thread):
 
 
 @pytest.mark.parametrize("answers_before", [1, 300, 1500])
-def test_after_a_kill_each_answered_submission_is_there_once(tmp_path: Path, driver: str, answers_before: int) -> None:
+def test_after_a_kill_each_answered_submission_is_there_once(tmp_path: Path, answers_before: int) -> None:
     root = tmp_path / "log"
     root.mkdir()
     counted = threading.Semaphore(0)
-    with edge_process(root, driver) as (process, port):
+    with edge_process(root) as (process, port):
         producers = [Producer(port, b"p%d" % number, counted) for number in range(8)]
         for producer in producers:
             producer.start()
@@ -102,11 +96,11 @@ def test_after_a_kill_each_answered_submission_is_there_once(tmp_path: Path, dri
     assert max(found.values()) == 1
 
 
-def test_a_disk_that_is_really_full_is_507_with_nothing_half_written_and_recovers(tmp_path: Path, driver: str) -> None:
+def test_a_disk_that_is_really_full_is_507_with_nothing_half_written_and_recovers(tmp_path: Path) -> None:
     root = tmp_path / "log"
     root.mkdir()
     accepted = []
-    with edge_process(root, driver, str(3 * 1024 * 1024)) as (process, port):
+    with edge_process(root, str(3 * 1024 * 1024)) as (process, port):
         with Client(port) as client:
             for turn in range(8):
                 body = random.Random(turn).randbytes(800 * 1024)
@@ -313,10 +307,10 @@ def test_a_drain_ends_at_its_deadline(log: EmbeddedLog) -> None:
     assert bodies(log) == []
 
 
-def test_sigterm_drains_a_process_and_frees_its_partition(tmp_path: Path, driver: str) -> None:
+def test_sigterm_drains_a_process_and_frees_its_partition(tmp_path: Path) -> None:
     root = tmp_path / "log"
     root.mkdir()
-    with edge_process(root, driver) as (process, port), Client(port) as client:
+    with edge_process(root) as (process, port), Client(port) as client:
         assert client.submit(b"1") == 200
         process.terminate()
         assert client.answer() is None

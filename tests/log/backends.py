@@ -12,7 +12,6 @@ from catchment.events import Events
 from catchment.log.open import open_log
 from catchment.log.port import Log
 from catchment.log.settings import LogSettings
-from tests.log.opening import LoopedLog, skip_without_ring
 
 WITHIN_S = 20.0
 """How long a test waits for something that happens at once on an idle machine."""
@@ -31,10 +30,4 @@ def _open_embedded(folder: Path) -> Log:
     return open_log(settings, folder, SystemClock(), Events("test", io.StringIO()))
 
 
-def _open_looped(folder: Path) -> Log:
-    skip_without_ring()
-    settings = LogSettings(segment_bytes=4096, min_free_bytes=0)
-    return LoopedLog(folder, settings, SystemClock(), Events("test", io.StringIO()))
-
-
-BACKENDS = [Backend("embedded", _open_embedded), Backend("embedded, on a loop", _open_looped)]
+BACKENDS = [Backend("embedded", _open_embedded)]

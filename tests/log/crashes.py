@@ -25,10 +25,8 @@ from catchment.errors import CatchmentError, Unknown
 from catchment.events import Events
 from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.log import EmbeddedLog
-from catchment.log.embedded.ring import Ring
 from catchment.log.port import TopicPartition
 from catchment.log.settings import LogSettings
-from tests.log.opening import Kind
 
 SOURCE = TopicPartition("raw", 0)
 SETTINGS = LogSettings(segment_bytes=2000, min_free_bytes=0, prepare_from_bytes=500)
@@ -47,7 +45,7 @@ class FailingDisk(Disk):
     """
 
     def __init__(self, random_source: random.Random, fatal: int, failure_rate: float, tell: Tell) -> None:
-        self.chance = random_source
+        self._random = random_source
         self._left = fatal
         self._failure_rate = failure_rate
         self._tell = tell
@@ -61,117 +59,78 @@ class FailingDisk(Disk):
             self._tell(f"create {path}")
             return descriptor
 
-        return self.do(act)
+        return self._do(act)
 
     def write(self, descriptor: int, content: bytes | memoryview, position: int) -> int:
-        part = content[: self.chance.randrange(len(content) + 1)]
-        return self.do(
+        part = content[: self._random.randrange(len(content) + 1)]
+        return self._do(
             lambda: Disk.write(self, descriptor, content, position),
             lambda: Disk.write(self, descriptor, part, position),
         )
 
     def write_durably(self, descriptor: int, pieces: Sequence[bytes | memoryview], position: int) -> int:
         content = b"".join(pieces)
-        part = self.some_of(content)
+        part = content[: self._random.randrange(len(content) + 1)]
 
         def act() -> int:
             written = Disk.write(self, descriptor, content, position)
-            self.tell_synced(position + written, descriptor)
+            self._tell(f"sync {position + written} {self._paths[descriptor]}")
             return written
 
-        return self.do(act, lambda: Disk.write(self, descriptor, part, position))
-
-    def ring(self) -> Ring:
-        return FailingRing(self)
+        return self._do(act, lambda: Disk.write(self, descriptor, part, position))
 
     def zero(self, path: Path, size_bytes: int, stopping: threading.Event) -> None:
-        self.do(lambda: path.write_bytes(bytes(size_bytes)), lambda: path.write_bytes(bytes(size_bytes // 2)))
+        self._do(lambda: path.write_bytes(bytes(size_bytes)), lambda: path.write_bytes(bytes(size_bytes // 2)))
 
     def datasync(self, descriptor: int) -> None:
-        self.do(lambda: self._synced(descriptor))
+        self._do(lambda: self._synced(descriptor))
 
     def sync(self, descriptor: int) -> None:
-        self.do(lambda: self._synced(descriptor))
+        self._do(lambda: self._synced(descriptor))
 
     def truncate(self, descriptor: int, size: int) -> None:
-        self.do(lambda: Disk.truncate(self, descriptor, size))
+        self._do(lambda: Disk.truncate(self, descriptor, size))
 
     def rename(self, source: Path, target: Path) -> None:
-        self.do(lambda: Disk.rename(self, source, target))
+        self._do(lambda: Disk.rename(self, source, target))
 
     def sync_directory(self, path: Path) -> None:
-        self.do(lambda: self._tell(f"directory {path}"))
+        self._do(lambda: self._tell(f"directory {path}"))
 
     def unlink(self, path: Path) -> None:
-        self.do(lambda: Disk.unlink(self, path))
-
-    def tell_synced(self, size_bytes: int, descriptor: int) -> None:
-        self._tell(f"sync {size_bytes} {self._paths[descriptor]}")
-
-    def some_of(self, content: bytes) -> bytes:
-        return content[: self.chance.randrange(len(content) + 1)]
+        self._do(lambda: Disk.unlink(self, path))
 
     def _synced(self, descriptor: int) -> None:
-        self.tell_synced(os.fstat(descriptor).st_size, descriptor)
+        self._tell(f"sync {os.fstat(descriptor).st_size} {self._paths[descriptor]}")
 
-    def do(self, act: Callable[[], T], in_part: Callable[[], T] | None = None) -> T:
+    def _do(self, act: Callable[[], T], in_part: Callable[[], T] | None = None) -> T:
         with self._lock:
             self._left -= 1
             if self._left == 0:
-                moment = self.chance.choice(["before", "in", "after"])
+                moment = self._random.choice(["before", "in", "after"])
                 if moment == "in" and in_part is not None:
                     in_part()
                 elif moment == "after":
                     act()
                 os.kill(os.getpid(), signal.SIGKILL)
-            if self.chance.random() < self._failure_rate:
-                if in_part is not None and self.chance.random() < 0.5:
+            if self._random.random() < self._failure_rate:
+                if in_part is not None and self._random.random() < 0.5:
                     in_part()
-                raise OSError(self.chance.choice([errno.ENOSPC, errno.EIO, errno.EFBIG]), "injected")
+                raise OSError(self._random.choice([errno.ENOSPC, errno.EIO, errno.EFBIG]), "injected")
             return act()
-
-
-class FailingRing(Ring):
-    """The ring of a FailingDisk. To begin a write and to hear of its end are operations, so a kill may meet it on its
-    way. Now and then it takes only a part."""
-
-    def __init__(self, disk: FailingDisk) -> None:
-        super().__init__()
-        self._disk = disk
-        self._place = 0, 0  # descriptor and position of the write
-
-    def write(self, descriptor: int, content: bytes, position: int) -> None:
-        part = self._disk.some_of(content)
-        taken = part if part and self._disk.chance.random() < 0.1 else content
-        self._place = descriptor, position
-        self._disk.do(
-            lambda: Ring.write(self, descriptor, taken, position),
-            lambda: Disk.write(self._disk, descriptor, part, position),
-        )
-
-    def finished(self) -> int | None:
-        result = super().finished()
-        if result is None:
-            return None
-        descriptor, position = self._place
-        try:
-            self._disk.do(lambda: self._disk.tell_synced(position + result, descriptor))
-        except OSError as error:
-            return -self._disk.chance.choice([error.errno or 0, errno.EAGAIN, errno.EINTR, errno.ECANCELED])
-        return result
 
 
 def payload(batch: int, index: int) -> bytes:
     return b"%d.%d." % (batch, index) + b"x" * ((batch * 7919 + index * 104729) % 300)
 
 
-def work(root: Path, kind: Kind, seed: int, generation: int, failure_rate: float, tell: Tell) -> None:
+def work(root: Path, seed: int, generation: int, failure_rate: float, tell: Tell) -> None:
     """What the child does: opens the log, appends batches in several ways, commits; dies somewhere on the way."""
     chance = random.Random(seed * 10 + generation)
     disk = FailingDisk(chance, chance.randrange(1, OPERATIONS + 20), 0.0, tell)
     events = Events("child", Path(os.devnull).open("w"))  # noqa: SIM115  lives as long as the process
     settings = replace(SETTINGS, segment_bytes=chance.choice([2000, 4096]))  # the second may be filled without zeros
-    log = kind(root, settings, SystemClock(), events, disk)
+    log = EmbeddedLog(root, settings, SystemClock(), events, disk)
     log.create(SOURCE.topic, 1)
     writer = log.open_writer(SOURCE)
     consumer = log.open_consumer("group", [SOURCE.topic])
@@ -209,13 +168,13 @@ def _tell_answer(tell: Tell, number: int, answered: threading.Event, answer: ran
     answered.set()
 
 
-def run_child(root: Path, kind: Kind, seed: int, generation: int, failure_rate: float) -> list[str]:
+def run_child(root: Path, seed: int, generation: int, failure_rate: float) -> list[str]:
     """Fork a child, let it work until it dies or ends; return its lines."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            work(root, kind, seed, generation, failure_rate, lambda line: _write_line(writing, line))
+            work(root, seed, generation, failure_rate, lambda line: _write_line(writing, line))
         except CatchmentError as error:  # an injected failure while opening: the next generation opens again
             _write_line(writing, f"gave up {error}")
         except BaseException as error:  # noqa: BLE001  must reach the parent

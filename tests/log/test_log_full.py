@@ -15,9 +15,8 @@ import pytest
 from catchment.clock import ManualClock
 from catchment.errors import CatchmentError, Full, Unavailable, Unknown
 from catchment.log.embedded.disk import Disk
-from catchment.log.embedded.ring import Ring
 from catchment.log.embedded.writer import EmbeddedWriter
-from tests.log.opening import RAW, Opener, payloads_of, segments
+from tests.log.opening import RAW, open_embedded, payloads_of, segments
 
 
 class BrokenDisk(Disk):
@@ -56,9 +55,6 @@ class BrokenDisk(Disk):
         self._check("sync")
         return taken
 
-    def ring(self) -> Ring:
-        return BrokenRing(self)
-
     def zero(self, path: Path, size_bytes: int, stopping: threading.Event) -> None:
         self._check("zero")
         super().zero(path, size_bytes, stopping)
@@ -81,24 +77,6 @@ class BrokenDisk(Disk):
         return self.free
 
 
-class BrokenRing(Ring):
-    """Fails as a BrokenDisk says, once something of a write was done; of the others it takes 100 bytes."""
-
-    def __init__(self, disk: BrokenDisk) -> None:
-        super().__init__()
-        self._disk = disk
-        self._failure = 0
-
-    def write(self, descriptor: int, content: bytes, position: int) -> None:
-        fails = "write" in self._disk.broken
-        self._failure = self._disk.broken.get("write" if fails else "sync", 0)
-        super().write(descriptor, content[: len(content) // 2 if fails else 100], position)
-
-    def finished(self) -> int | None:
-        result = super().finished()
-        return -self._failure if result is not None and self._failure else result
-
-
 @pytest.mark.parametrize("operation", ["write", "sync", "create", "sync_directory"])
 @pytest.mark.parametrize(
     ("number", "kind"),
@@ -111,10 +89,10 @@ class BrokenRing(Ring):
     ],
 )
 def test_a_failure_refuses_the_batch_and_leaves_nothing_and_the_next_goes_through(
-    tmp_path: Path, operation: str, number: int, kind: type[CatchmentError], opened: Opener
+    tmp_path: Path, operation: str, number: int, kind: type[CatchmentError]
 ) -> None:
     disk = BrokenDisk()
-    log = opened(tmp_path, disk=disk, segment_bytes=100)
+    log = open_embedded(tmp_path, disk=disk, segment_bytes=100)
     writer = log.open_writer(RAW)
     writer.append([b"before" * 20])
     disk.broken = {operation: number}
@@ -125,7 +103,7 @@ def test_a_failure_refuses_the_batch_and_leaves_nothing_and_the_next_goes_throug
     disk.broken = {}
     assert writer.append([b"after"]) == range(1, 2)
     log.close()
-    again = opened(tmp_path)
+    again = open_embedded(tmp_path)
     assert again.open_writer(RAW).torn is None
     assert payloads_of(again) == [b"before" * 20, b"after"]
     again.close()
@@ -133,10 +111,9 @@ def test_a_failure_refuses_the_batch_and_leaves_nothing_and_the_next_goes_throug
 
 def test_when_even_taking_back_fails_the_outcome_is_unknown_and_nothing_is_written_until_it_succeeds(
     tmp_path: Path,
-    opened: Opener,
 ) -> None:
     disk = BrokenDisk()
-    log = opened(tmp_path, disk=disk)
+    log = open_embedded(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
     disk.broken = {"sync": errno.EIO, "truncate": errno.EIO}
     with pytest.raises(Unknown, match="read back"):
@@ -153,45 +130,39 @@ def test_when_even_taking_back_fails_the_outcome_is_unknown_and_nothing_is_writt
     log.close()
 
 
-def test_a_head_that_was_written_though_its_write_failed_never_runs_ahead_of_what_is_cut(
-    tmp_path: Path, opened: Opener
-) -> None:
+def test_a_head_that_was_written_though_its_write_failed_never_runs_ahead_of_what_is_cut(tmp_path: Path) -> None:
     disk = BrokenDisk()
-    log = opened(tmp_path, disk=disk)
+    log = open_embedded(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
     writer.append([b"before"])
     disk.head_writes = ["after", *["before"] * 10]  # and then the process dies
     with pytest.raises(Unknown):
         writer.append([b"perhaps", b"both"])
     log.close()
-    again = opened(tmp_path)
+    again = open_embedded(tmp_path)
     torn = again.open_writer(RAW).torn
     assert torn is None or torn.lost_records == 0
     assert payloads_of(again) in ([b"before"], [b"before", b"perhaps", b"both"])
     again.close()
 
 
-def test_a_batch_whose_outcome_was_unknown_is_there_whole_or_not_at_all_after_a_restart(
-    tmp_path: Path, opened: Opener
-) -> None:
+def test_a_batch_whose_outcome_was_unknown_is_there_whole_or_not_at_all_after_a_restart(tmp_path: Path) -> None:
     disk = BrokenDisk()
-    log = opened(tmp_path, disk=disk)
+    log = open_embedded(tmp_path, disk=disk)
     writer = log.open_writer(RAW)
     disk.broken = {"sync": errno.EIO, "truncate": errno.EIO}
     with pytest.raises(Unknown):
         writer.append([b"perhaps", b"both"])
     log.close()
-    again = opened(tmp_path)
+    again = open_embedded(tmp_path)
     again.open_writer(RAW)
     assert payloads_of(again) in ([], [b"perhaps", b"both"])
     again.close()
 
 
-def test_the_guard_refuses_before_the_disk_is_full_and_lets_go_when_there_is_space_again(
-    tmp_path: Path, opened: Opener
-) -> None:
+def test_the_guard_refuses_before_the_disk_is_full_and_lets_go_when_there_is_space_again(tmp_path: Path) -> None:
     disk, clock = BrokenDisk(), ManualClock()
-    log = opened(tmp_path, disk=disk, clock=clock, min_free_bytes=1_000_000)
+    log = open_embedded(tmp_path, disk=disk, clock=clock, min_free_bytes=1_000_000)
     writer = log.open_writer(RAW)
     disk.free = 1_000_500
     assert writer.append([b"x" * 300]) == range(1)
@@ -208,9 +179,9 @@ def test_the_guard_refuses_before_the_disk_is_full_and_lets_go_when_there_is_spa
     log.close()
 
 
-def test_opening_on_a_broken_disk_is_refused_and_frees_the_partition(tmp_path: Path, opened: Opener) -> None:
+def test_opening_on_a_broken_disk_is_refused_and_frees_the_partition(tmp_path: Path) -> None:
     disk = BrokenDisk()
-    log = opened(tmp_path, disk=disk)
+    log = open_embedded(tmp_path, disk=disk)
     for number, kind in ((errno.ENOSPC, Full), (errno.EIO, Unavailable)):
         disk.broken = {"create": number}
         with pytest.raises(kind, match="opening for writing"):
@@ -220,11 +191,11 @@ def test_opening_on_a_broken_disk_is_refused_and_frees_the_partition(tmp_path: P
     log.close()
 
 
-def test_a_limit_on_the_size_of_files_starts_the_next_segment(tmp_path: Path, opened: Opener) -> None:
+def test_a_limit_on_the_size_of_files_starts_the_next_segment(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-        log = opened(tmp_path, segment_bytes=1 << 30)
+        log = open_embedded(tmp_path, segment_bytes=1 << 30)
         writer = log.open_writer(RAW)
         refused = 0
         for number in range(40):
@@ -236,7 +207,7 @@ def test_a_limit_on_the_size_of_files_starts_the_next_segment(tmp_path: Path, op
         os._exit(refused)
     refused = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert refused == 3
-    log = opened(tmp_path)
+    log = open_embedded(tmp_path)
     assert len(payloads_of(log)) == 40 - refused
     assert len(segments(tmp_path)) == 1 + refused
     log.close()
@@ -256,12 +227,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_disk_that_is_really_full_refuses_and_takes_again_when_space_is_freed(
-    small_disk: Path, opened: Opener
-) -> None:
+def test_a_disk_that_is_really_full_refuses_and_takes_again_when_space_is_freed(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(500_000))
-    log = opened(small_disk / "log", segment_bytes=100_000)
+    log = open_embedded(small_disk / "log", segment_bytes=100_000)
     writer = log.open_writer(RAW)
     kept = fill(writer, 0)
     assert len(kept) >= 100
@@ -273,7 +242,7 @@ def test_a_disk_that_is_really_full_refuses_and_takes_again_when_space_is_freed(
     kept += fill(writer, 1)
     assert len(kept) >= 200
     log.close()
-    again = opened(small_disk / "log")
+    again = open_embedded(small_disk / "log")
     assert payloads_of(again) == kept
     again.close()
 

@@ -18,7 +18,7 @@ from catchment.log.embedded.log import EmbeddedLog
 from catchment.log.embedded.records import frame
 from catchment.log.embedded.writer import EmbeddedWriter
 from catchment.log.port import Retention
-from tests.log.opening import MANY, RAW, Kind, LoopedLog, open_embedded, payloads_of, segments, skip_without_ring
+from tests.log.opening import MANY, RAW, open_embedded, payloads_of, segments
 
 payloads = st.lists(st.binary(max_size=400), max_size=6)
 AGE_S = 3600.0
@@ -26,8 +26,6 @@ AGE_S = 3600.0
 
 class LogMachine(RuleBasedStateMachine):
     """`records` is everything ever acknowledged, `start` what retention has left of it."""
-
-    kind: Kind = EmbeddedLog
 
     @initialize()
     def begin(self) -> None:
@@ -40,7 +38,7 @@ class LogMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        self.log: EmbeddedLog = open_embedded(self.root, clock=self.clock, kind=self.kind)
+        self.log: EmbeddedLog = open_embedded(self.root, clock=self.clock)
         self.log.create("raw", 1, Retention(max_age_s=AGE_S, held_by=("group",)))
         self.writer: EmbeddedWriter = self.log.open_writer(RAW)
         self.reader = self.log.open_reader(RAW, self.position)
@@ -147,17 +145,5 @@ class LogMachine(RuleBasedStateMachine):
             shutil.rmtree(self.root)
 
 
-class LoopedLogMachine(LogMachine):
-    kind = LoopedLog
-
-    @initialize()
-    def begin(self) -> None:
-        skip_without_ring()
-        super().begin()
-
-
 TestLogAgainstItsModel = LogMachine.TestCase
-TestLoopedLogAgainstItsModel = LoopedLogMachine.TestCase
-TestLogAgainstItsModel.settings = TestLoopedLogAgainstItsModel.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None
-)
+TestLogAgainstItsModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -1,17 +1,15 @@
 """Group commit: what one turn of the event loop accepted goes to the log together, and is answered when it is durable.
 
-    accept, accept, refuse … ─▶ submit (end of the turn) ─▶ log writer: flush ─▶ answer (loop's thread)
+    accept, accept, refuse … ─▶ submit (end of the turn) ─▶ log writer's thread: flush ─▶ answer (loop's thread)
 
 While a flush runs, the next turns' submissions gather behind it, so the loop reads during the flush and the batch grows
 with the load. Answers are given in the order of submission: a refusal behind unanswered submissions travels through the
-same line. A writer that has a thread wakes the loop once, however many batches it has finished; one that the loop
-drives answers at once.
+same line. The writer's thread wakes the loop once, however many batches it has finished.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -49,7 +47,7 @@ class _Batch:
 
 
 class Committer:
-    """Belongs to one event loop; only `_flushed` may run on another thread."""
+    """Belongs to one event loop; only `_flushed` runs on the writer's thread."""
 
     def __init__(
         self,
@@ -74,7 +72,6 @@ class Committer:
         self._line: deque[_Batch] = deque()
         self._finished: deque[tuple[_Batch, range | CatchmentError]] = deque()
         self._is_waking = False
-        self._thread = 0
         self.pending_bytes = 0
         self.failed_s: float | None = None
         self.failure = ""
@@ -113,7 +110,6 @@ class Committer:
 
     def _submit(self) -> None:
         self._on_submit()
-        self._thread = threading.get_ident()
         batch, self._batch = self._batch, _Batch()
         batch.size_bytes = sum(map(len, batch.payloads))
         batch.submitted_s = self._clock.monotonic_s()
@@ -127,10 +123,7 @@ class Committer:
             self._finish(batch, error)
 
     def _flushed(self, batch: _Batch, outcome: range | CatchmentError) -> None:
-        """The log's answer; on the writer's thread, or on the loop's when that drives the writer."""
-        if threading.get_ident() == self._thread:
-            self._finish(batch, outcome)
-            return
+        """The log's answer; on the writer's thread."""
         self._finished.append((batch, outcome))
         if not self._is_waking:
             self._is_waking = True
@@ -145,7 +138,7 @@ class Committer:
         self._answer()
 
     def _finish(self, batch: _Batch, outcome: range | CatchmentError) -> None:
-        if batch.payloads:
+        if isinstance(outcome, CatchmentError):
             self._measure(batch, outcome)
         batch.outcome = outcome
         self._answer()

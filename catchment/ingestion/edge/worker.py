@@ -55,7 +55,7 @@ class EdgeWorker:
         self._stopping = asyncio.Event()
         self.checks: dict[str, Check] = {}
         self._room = Room(settings, settings.hostname or socket.gethostname(), clock, events, self.checks)
-        self._writer = log.open_writer(TopicPartition(TOPIC, number), self._loop)
+        self._writer = log.open_writer(TopicPartition(TOPIC, number))
         committer = Committer(
             self._loop,
             self._writer,

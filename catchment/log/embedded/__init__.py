@@ -24,12 +24,11 @@ A segment is records without gaps, from byte 0; zeros may follow in the one in u
 
     offset   text               20 digits, a blank, CRC-32C of the digits in hexadecimal, a line end
 
-Who writes. One writer a partition. A flush is: one write of all waiting batches that is over when they are on the
+Who writes. One writer a partition. A flush is: one write of all waiting batches that returns when they are on the
 disk (RWF_DSYNC), head, then the answers. The head comes after the write, so it never runs ahead of the disk, and
 before the answers, so whatever was answered can be read. A segment that has reached `segment_bytes` is sealed before
 the next flush: the next file is made and its directory synced before the first byte goes in. A segment is larger than
-that by at most one flush. The write is a blocking call on a thread of the writer's, or, for a writer that an event loop
-drives, one that the kernel carries out (io_uring); never are two on their way.
+that by at most one flush.
 
 Prepared segments. When a segment has reached `prepare_from_bytes`, a thread writes the next one full of zeros, which
 is taken into use when it is ready and the present one is sealed or was not prepared itself. Before that, the zeros

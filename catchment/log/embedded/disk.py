@@ -9,10 +9,6 @@ import time
 from collections.abc import Sequence
 from mmap import mmap
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from catchment.log.embedded.ring import Ring
 
 _MOST_PIECES = 1024
 """IOV_MAX of Linux."""
@@ -34,12 +30,6 @@ class Disk:
         """Write `pieces`, joined, at `position`, and return when they are on the disk; how many bytes were taken,
         perhaps fewer than given. One call for both: a thread of Python waits for the interpreter after each."""
         return os.pwritev(descriptor, pieces, position, os.RWF_DSYNC)
-
-    def ring(self) -> Ring:
-        """What carries out durable writes while nobody waits for them."""
-        from catchment.log.embedded.ring import Ring  # only an edge has use for it
-
-        return Ring()
 
     def zero(self, path: Path, size_bytes: int, stopping: threading.Event) -> None:
         """Make `path` a file of zeros that are on the disk, or leave it unfinished when `stopping` is set.
@@ -110,9 +100,7 @@ def write_all(disk: Disk, descriptor: int, content: bytes, position: int) -> Non
             written += disk.write(descriptor, rest[written:], position + written)
 
 
-def write_all_durably(
-    disk: Disk, descriptor: int, pieces: Sequence[bytes | memoryview], size_bytes: int, position: int
-) -> None:
+def write_all_durably(disk: Disk, descriptor: int, pieces: Sequence[bytes], size_bytes: int, position: int) -> None:
     """Write all of `pieces`, which have `size_bytes`, at `position`, and return when they are on the disk."""
     if len(pieces) > _MOST_PIECES:
         pieces = [b"".join(pieces)]

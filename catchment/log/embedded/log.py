@@ -21,7 +21,7 @@ from catchment.log.embedded.reader import EmbeddedReader
 from catchment.log.embedded.retention import enforce
 from catchment.log.embedded.topics import Topics
 from catchment.log.embedded.writer import EmbeddedWriter
-from catchment.log.port import Assignment, Bounds, Loop, Lost, Retention, TopicPartition
+from catchment.log.port import Assignment, Bounds, Lost, Retention, TopicPartition
 from catchment.log.settings import LogSettings, retention_of
 
 WARM_SEGMENTS = 5
@@ -62,12 +62,10 @@ class EmbeddedLog:
     def committed(self, group: str, source: TopicPartition) -> int | None:
         return Offsets(self._root, group, self._disk).read(source)
 
-    def open_writer(self, source: TopicPartition, loop: Loop | None = None) -> EmbeddedWriter:
+    def open_writer(self, source: TopicPartition) -> EmbeddedWriter:
         files = self._files(source)
         return self._opening(
-            EmbeddedWriter(
-                files, self._settings, self._disk, self._clock, self._events, lambda: self._sealed(files), loop
-            )
+            EmbeddedWriter(files, self._settings, self._disk, self._clock, self._events, lambda: self._sealed(files))
         )
 
     def open_reader(self, source: TopicPartition, offset: int) -> EmbeddedReader:

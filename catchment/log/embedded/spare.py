@@ -19,7 +19,7 @@ BLOCK_BYTES = 4096
 
 
 class Spare:
-    """At most one prepared file for a partition. The writer's driver uses it; a thread of its own does the writing."""
+    """At most one prepared file for a partition. The writer's thread uses it; a thread of its own does the writing."""
 
     def __init__(self, files: PartitionFiles, disk: Disk, size_bytes: int, min_free_bytes: int, events: Events) -> None:
         self._files = files

@@ -1,7 +1,7 @@
 """The end of a partition, where its writer appends: the segment in use, and how every failure there is answered.
 
-`open_tail` mends what a crash left. A flush is `Tail.begin`, the write itself, by whoever drives the disk, and
-`Tail.end`, which publishes it or takes it back. The rules are in the package text. One thread at a time uses a Tail.
+`open_tail` mends what a crash left; `Tail.append` adds a flush, durable and published, or takes it back. The rules are
+in the package text. One thread uses a Tail.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, NoReturn
 
 from catchment.errors import CatchmentError, Full, Unavailable, Unknown
 from catchment.events import Events
-from catchment.log.embedded.disk import Disk, write_all
+from catchment.log.embedded.disk import Disk, write_all, write_all_durably
 from catchment.log.embedded.head import Head, publish, read_head
 from catchment.log.embedded.layout import PartitionFiles
 from catchment.log.embedded.records import walk
@@ -41,18 +40,6 @@ class TornTail:
     lost_bytes: int
     lost_records: int
     saved: Path | None
-
-
-class Write(NamedTuple):
-    """A flush on its way to the disk: `size_bytes` of `pieces`, for `position` of the file `descriptor`; `head` once
-    they are there. `has_rolled` tells that a new segment was begun for it."""
-
-    descriptor: int
-    pieces: Sequence[bytes]
-    size_bytes: int
-    position: int
-    head: Head
-    has_rolled: bool
 
 
 class Tail:
@@ -84,12 +71,11 @@ class Tail:
         self._mark = head  # a past head: after a failure the segment is read again from here
         self.head = head
 
-    def begin(self, pieces: list[bytes], size_bytes: int, records: int) -> Write:
-        """What has to be written to add `pieces`, which are `size_bytes` of `records` whole records. The caller sees
-        it to the disk, or fails to, and then calls `end`; nothing else may be called in between.
+    def append(self, pieces: Sequence[bytes], size_bytes: int, records: int) -> bool:
+        """Add `pieces`, which are `size_bytes` of `records` whole records; return whether a new segment was begun.
 
-        Before that it mends what failed last and begins a new segment when one is due, which waits for the disk (0.3
-        to 5 ms once a segment). Raises Full, Unavailable; then there is nothing to end.
+        Returns when it is durable and published. Raises Full, Unavailable: nothing of it is left; Unknown: it could
+        not be taken back, and may turn up after a crash.
         """
         self._mend()
         self._admit(size_bytes)
@@ -105,26 +91,26 @@ class Tail:
         to_block_bytes = -head.position % BLOCK_BYTES if ends_in_zeros else 0
         if to_block_bytes:
             pieces = [*pieces, _ZEROS[:to_block_bytes]]
-        return Write(self._segment, pieces, size_bytes + to_block_bytes, self.head.position, head, has_rolled)
-
-    def end(self, write: Write, error: OSError | None) -> None:
-        """Publish what is durable now, or take back what met `error`.
-
-        Raises Full, Unavailable: nothing of it is left; Unknown: it could not be taken back, and may turn up after a
-        crash.
-        """
-        if error is None:
+        self._is_suspect = True  # until it is published, whatever breaks
+        try:
+            write_all_durably(self._disk, self._segment, pieces, size_bytes + to_block_bytes, self.head.position)
+            self._publish(head)
+        except OSError as error:
+            # a file-size limit is a limit of this file: the next one may have room
+            self._is_sealed = error.errno == errno.EFBIG and self.head.position > 0
+            refusal = self._refusal(f"append of {size_bytes} bytes", error)
             try:
-                self._publish(write.head)
-            except OSError as unpublished:
-                error = unpublished
-        if error is not None:
-            self._take_back(write, error)
-        self.head = write.head
-        if self.head.position - self._mark.position > _CHECK_BYTES:
-            self._mark = self.head
-        if self.head.position >= self._prepare_from_bytes and not self._spare.is_begun:
+                self._mend()
+            except CatchmentError as worse:
+                raise Unknown(f"{refusal}; taking it back failed too: {worse}; read back before repeating") from error
+            raise refusal from error
+        self._is_suspect = False
+        self.head = head
+        if head.position - self._mark.position > _CHECK_BYTES:
+            self._mark = head
+        if head.position >= self._prepare_from_bytes and not self._spare.is_begun:
             self._spare.begin()
+        return has_rolled
 
     def close(self) -> None:
         """Let the files go, after a last attempt to take back what failed."""
@@ -137,17 +123,6 @@ class Tail:
                     self._disk.truncate(self._segment, self.head.position)
             os.close(self._segment)
             os.close(self._head_file)
-
-    def _take_back(self, write: Write, error: OSError) -> NoReturn:
-        self._is_suspect = True
-        # a file-size limit is a limit of this file: the next one may have room
-        self._is_sealed = error.errno == errno.EFBIG and self.head.position > 0
-        refusal = self._refusal(f"append of {write.head.position - write.position} bytes", error)
-        try:
-            self._mend()
-        except CatchmentError as worse:
-            raise Unknown(f"{refusal}; taking it back failed too: {worse}; read back before repeating") from error
-        raise refusal from error
 
     def _mend(self) -> None:
         """After a failure: cut the segment to its last durable byte and make sure of what stays.
