@@ -9,7 +9,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BENCHMARKS := $(patsubst benchmarks/%.py,%,$(shell grep -l '^if __name__ ==' benchmarks/*.py 2>/dev/null))
 
-.PHONY: help setup system demo check test test-firefox torture bench docs lock clean
+.PHONY: help setup system engines demo check test test-firefox test-engines torture bench docs lock clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ setup:  ## Make .venv from the locked dependencies (again only when they change)
 system: setup  ## Install what the tests need from the operating system's packages (Debian, as root)
 	@scripts/system-packages
 
+engines: setup  ## Fetch Kafka, MinIO, Hive Metastore, Trino and Spark's connectors, once, checked
+	@scripts/engines
+
 demo: setup  ## Run the whole platform with producers sending pings; Ctrl-C stops it
 	@exec $(BIN)/catchment demo
 
@@ -31,11 +34,15 @@ check: setup  ## Lint, formatting, types and floors
 	$(BIN)/python -m pytest -q tests/floors
 
 test: system check  ## Everything: check, all tests on two processes, then the Firefox acceptance test
-	$(BIN)/python -m pytest -n 2 -m "not firefox"
+	@scripts/engines kafka minio
+	$(BIN)/python -m pytest -n 2 -m "not firefox and not engines"
 	$(BIN)/python -m pytest -m firefox
 
 test-firefox: system  ## The acceptance test alone: a real Firefox sends pings, SQL returns them
 	$(BIN)/python -m pytest -m firefox
+
+test-engines: system engines  ## The same tables and queries on a real Hive Metastore, Trino and Spark
+	$(BIN)/python -m pytest -m engines
 
 torture: setup  ## 200,000 pings under 100 faults; nothing acknowledged may be lost or doubled
 	$(BIN)/catchment torture --pings 200000 --faults 100 --seed 1

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, settings
 ROOT = Path(__file__).parent.parent
 MAY_NOT_SKIP = os.environ.get("CATCHMENT_REQUIRE") == "all"
 ENDS_WITHIN_S = 5.0
-STAYS = ("multiprocessing.forkserver", "resource_tracker", "catchment-postgres-", "postgres: ")
+STAYS = ("multiprocessing.forkserver", "resource_tracker", "catchment-postgres-", "postgres: ", "catchment-engine-")
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell sets it for what runs in its background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test could be stopped by Ctrl-C
@@ -99,7 +99,7 @@ def no_process_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _children() -> set[psutil.Process]:
-    """Descendants of this process, but for those that stay as long as it: multiprocessing's tracker, the database."""
+    """Descendants of this process, but for those that stay as long as it: multiprocessing's tracker, databases, engines."""
     found = psutil.Process().children(recursive=True)
     return {child for child in found if not any(word in " ".join(_command(child)) for word in STAYS)}
 
