@@ -1,10 +1,12 @@
 /* Documents into Arrow buffers: the columns of one shape, grown value by value as documents come.
 
    `Gatherer(spec, dumps)` makes the columns of a struct; `append(document)` adds a parsed JSON object and returns what
-   has no place in them, or None; `take()` hands the buffers over and starts again. What it does, value by value, is told
-   in `appender.py`, which does the same in Python; the tests hold the two together.
+   has no place in them, or None; `take()` hands the buffers over and starts again; `misfits()` tells how many values did
+   not fit which column since it was last asked. What it does, value by value, is told in `appender.py` and
+   `moments.py`, which do the same in Python; the tests hold the two together.
 
-   spec     (kind, None) for a leaf; ("list", item); ("map", value); ("struct", ((name, spec), ...))
+   spec     (kind, None) for a leaf; ("list", item); ("map", value); ("struct", ((name, spec), ...)) and the same of
+            "tuple", whose names are not used
    take()   (rows, columns), each column one of
                 leaf     (length, nulls, validity, data)
                 text     (length, nulls, validity, offsets, data)       kinds string and json
@@ -12,19 +14,25 @@
                 list     (length, nulls, validity, offsets, item)
                 map      (length, nulls, validity, offsets, keys, value)
             in the layout of the Arrow columnar format: validity and booleans are bitmaps, least significant bit first
-            (validity is None when nothing is NULL), offsets are int32 and one more than values, integers int64,
-            numbers double. A column in which nothing stands is (length, length) alone.
+            (validity is None when nothing is NULL), offsets are int32 and one more than values, integers and timestamps
+            (µs since 1970, UTC) int64, dates (days since 1970) int32, numbers double. A tuple is taken as a struct. A
+            column in which nothing stands is (length, length) alone.
+misfits()   {number of the column: count}; columns are numbered from the root, 0, each before what is inside it
 
    A column may be shorter than the rows of its struct: what is missing at its end is NULL and is written only when a
    value comes behind it, so an absent property costs nothing. Nothing here keeps a reference to a document. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-enum kind { STRING, JSON, INTEGER, NUMBER, BOOLEAN, STRUCT, LIST, MAP };
-static const char *const KINDS[] = {"string", "json", "integer", "number", "boolean", "struct", "list", "map"};
+enum kind { STRING, JSON, INTEGER, NUMBER, TIMESTAMP, DATE, BOOLEAN, STRUCT, TUPLE, LIST, MAP };
+static const char *const KINDS[] = {"string", "json",   "integer", "number", "timestamp", "date",
+                                    "boolean", "struct", "tuple",   "list",   "map"};
+/* Bytes of an entry, for the kinds whose entries have all the same size. */
+static const Py_ssize_t WIDTHS[] = {0, 0, 8, 8, 8, 4, 0, 0, 0, 0, 0};
 #define LONGEST_EXACT 9007199254740992LL /* 2^53: up to here a double holds every integer */
 
 /* A growing piece of memory, which Python can own when it is finished. */
@@ -36,7 +44,7 @@ typedef struct {
 
 typedef struct Column {
     enum kind kind;
-    Py_ssize_t length, nulls;
+    Py_ssize_t length, nulls, misfits;
     Buffer validity, offsets, data; /* validity is empty while nothing is NULL */
     struct Column *inner;           /* the columns of a struct; the item of a list; keys and value of a map */
     Py_ssize_t width;
@@ -105,10 +113,13 @@ static int reserve_entries(Column *column, Py_ssize_t count) {
     switch (column->kind) {
     case INTEGER:
     case NUMBER:
-        return reserve(&column->data, count * 8);
+    case TIMESTAMP:
+    case DATE:
+        return reserve(&column->data, count * WIDTHS[column->kind]);
     case BOOLEAN:
         return stretch(&column->data, column->length + count);
     case STRUCT:
+    case TUPLE:
         return 0;
     default:
         if (column->offsets.used == 0) {
@@ -131,10 +142,10 @@ static int add_nulls(Column *column, Py_ssize_t count) {
     } else if (stretch(&column->validity, column->length + count) < 0) {
         return -1;
     }
-    if (column->kind == INTEGER || column->kind == NUMBER) {
-        memset(column->data.at + column->data.used, 0, count * 8);
-        column->data.used += count * 8;
-    } else if (column->kind != BOOLEAN && column->kind != STRUCT) {
+    if (WIDTHS[column->kind]) {
+        memset(column->data.at + column->data.used, 0, count * WIDTHS[column->kind]);
+        column->data.used += count * WIDTHS[column->kind];
+    } else if (column->kind != BOOLEAN && column->kind != STRUCT && column->kind != TUPLE) {
         int32_t last, *next = (int32_t *)(column->offsets.at + column->offsets.used);
         memcpy(&last, next - 1, 4);
         for (Py_ssize_t number = 0; number < count; number++) next[number] = last;
@@ -201,6 +212,75 @@ static inline int add_word(Column *column, const void *word) {
     return count_present(column);
 }
 
+static inline int add_half_word(Column *column, int32_t word) {
+    if (reserve(&column->data, 4) < 0) return -1;
+    memcpy(column->data.at + column->data.used, &word, 4);
+    column->data.used += 4;
+    return count_present(column);
+}
+
+/* moments: the rules of `moments.py` */
+
+#define EARLIEST_US (-62135596800000000LL) /* 0001-01-01T00:00:00Z */
+#define LATEST_US 253402300799999999LL     /* 9999-12-31T23:59:59.999999Z */
+
+/* The number that `count` digits make; -1 when one of them is none. */
+static int digits(const char *text, int count) {
+    int number = 0;
+    for (int at = 0; at < count; at++) {
+        if (text[at] < '0' || text[at] > '9') return -1;
+        number = number * 10 + (text[at] - '0');
+    }
+    return number;
+}
+
+/* Days since 1970-01-01 of the date that begins at `text`, of at least 10 characters; 0 when it is none. */
+static int read_date(const char *text, int64_t *days) {
+    static const int LENGTHS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = digits(text, 4), month = digits(text + 5, 2), day = digits(text + 8, 2);
+    if (year < 1 || month < 1 || month > 12 || day < 1 || text[4] != '-' || text[7] != '-') return 0;
+    int is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    if (day > LENGTHS[month - 1] + (month == 2 && is_leap)) return 0;
+    /* counted in years that begin with March, in eras of 400 years */
+    int64_t y = year - (month <= 2), era = y / 400, of_era = y - era * 400;
+    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    *days = era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+    return 1;
+}
+
+/* The instant of an RFC 3339 text. Returns 0 when it is none; 1; 2 when the text says more than the instant does. */
+static int read_timestamp(const char *text, Py_ssize_t size, long long *us) {
+    int64_t days;
+    if (size < 20 || !read_date(text, &days) || (text[10] | 32) != 't' || text[13] != ':' || text[16] != ':') return 0;
+    int hour = digits(text + 11, 2), minute = digits(text + 14, 2), second = digits(text + 17, 2), says_more = 0;
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59) return 0;
+    long long fraction = 0;
+    Py_ssize_t at = 19, begin;
+    if (text[at] == '.') {
+        for (begin = ++at; at < size && text[at] >= '0' && text[at] <= '9'; at++) {
+            if (at - begin < 6) {
+                fraction = fraction * 10 + (text[at] - '0');
+            } else if (text[at] != '0') {
+                says_more = 1;
+            }
+        }
+        if (at == begin) return 0;
+        for (Py_ssize_t missing = 6 - (at - begin); missing > 0; missing--) fraction *= 10;
+    }
+    int offset = 0;
+    if (at == size - 6 && (text[at] == '+' || text[at] == '-') && text[at + 3] == ':') {
+        int hours = digits(text + at + 1, 2), minutes = digits(text + at + 4, 2);
+        if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59) return 0;
+        offset = hours * 60 + minutes;
+        if (offset || text[at] == '-') says_more = 1;
+        if (text[at] == '-') offset = -offset;
+    } else if (at != size - 1 || (text[at] | 32) != 'z') {
+        return 0;
+    }
+    *us = (((days * 24 + hour) * 60 + minute - offset) * 60 + second) * 1000000LL + fraction;
+    return *us < EARLIEST_US || *us > LATEST_US ? 0 : 1 + says_more;
+}
+
 /* leftovers */
 
 static int leave(PyObject **leftovers, PyObject *key, PyObject *value) {
@@ -234,8 +314,40 @@ static int add_struct(Column *column, PyObject *object, PyObject *dumps, PyObjec
         PyObject *rest = NULL;
         if (inner->length < row && add_nulls(inner, row - inner->length) < 0) return -1;
         int outcome = add(inner, value, dumps, &rest);
-        if (outcome == 0 && leave(leftovers, key, value) < 0) return -1;
+        if (outcome == 0) {
+            inner->misfits++;
+            if (leave(leftovers, key, value) < 0) return -1;
+        }
         if (leave_inner(leftovers, key, rest) < 0 || outcome < 0) return -1;
+    }
+    return count_present(column);
+}
+
+/* Put what has no place at position `number`, and let go of it. */
+static int leave_at(PyObject **leftovers, Py_ssize_t number, PyObject *rest) {
+    PyObject *key = PyUnicode_FromFormat("%zd", number);
+    int outcome = key == NULL ? -1 : leave(leftovers, key, rest);
+    Py_XDECREF(key);
+    Py_DECREF(rest);
+    return outcome;
+}
+
+static int add_tuple(Column *column, PyObject *list, PyObject *dumps, PyObject **leftovers) {
+    Py_ssize_t row = column->length, size = PyList_GET_SIZE(list);
+    for (Py_ssize_t number = 0; number < size; number++) {
+        PyObject *value = PyList_GET_ITEM(list, number), *rest = NULL;
+        int outcome = 0;
+        if (number < column->width && value != Py_None) {
+            Column *inner = column->inner + number;
+            if (inner->length < row && add_nulls(inner, row - inner->length) < 0) return -1;
+            outcome = add(inner, value, dumps, &rest);
+            if (outcome == 0) inner->misfits++;
+        } else if (number < column->width && number < size - 1) {
+            continue; /* a null at the end tells how long the array was */
+        }
+        if (outcome == 0) rest = Py_NewRef(value);
+        if (outcome < 0) Py_CLEAR(rest);
+        if (outcome < 0 || (rest != NULL && leave_at(leftovers, number, rest) < 0)) return -1;
     }
     return count_present(column);
 }
@@ -250,14 +362,11 @@ static int add_list(Column *column, PyObject *list, PyObject *dumps, PyObject **
             Py_XDECREF(rest);
             return -1;
         }
-        if (outcome == 0 && value != Py_None) rest = Py_NewRef(value);
-        if (rest != NULL) {
-            PyObject *key = PyUnicode_FromFormat("%zd", number);
-            int is_left = key == NULL ? -1 : leave(leftovers, key, rest);
-            Py_XDECREF(key);
-            Py_DECREF(rest);
-            if (is_left < 0) return -1;
+        if (outcome == 0 && value != Py_None) {
+            item->misfits++;
+            rest = Py_NewRef(value);
         }
+        if (rest != NULL && leave_at(leftovers, number, rest) < 0) return -1;
     }
     return add_offset(column, item->length);
 }
@@ -270,7 +379,10 @@ static int add_map(Column *column, PyObject *object, PyObject *dumps, PyObject *
     while (PyDict_Next(object, &position, &key, &value)) {
         PyObject *rest = NULL;
         int outcome = value == Py_None ? 0 : add(values, value, dumps, &rest);
-        if (outcome == 0 && leave(leftovers, key, value) < 0) return -1;
+        if (outcome == 0) {
+            values->misfits += value != Py_None;
+            if (leave(leftovers, key, value) < 0) return -1;
+        }
         if (outcome > 0 && add_string(keys, key) < 0) outcome = -1;
         if (leave_inner(leftovers, key, rest) < 0 || outcome < 0) return -1;
     }
@@ -281,6 +393,7 @@ static int add(Column *column, PyObject *value, PyObject *dumps, PyObject **left
     int overflow, outcome;
     double number;
     long long integer;
+    int64_t days;
     switch (column->kind) {
     case STRING:
         if (!PyUnicode_CheckExact(value)) return 0;
@@ -290,10 +403,32 @@ static int add(Column *column, PyObject *value, PyObject *dumps, PyObject **left
         outcome = add_json(column, value, dumps);
         break;
     case INTEGER:
-        if (!PyLong_CheckExact(value)) return 0;
-        integer = PyLong_AsLongLongAndOverflow(value, &overflow);
-        if (overflow) return 0;
+        if (PyFloat_CheckExact(value)) {
+            number = PyFloat_AS_DOUBLE(value);
+            if (!(number >= -LONGEST_EXACT && number <= LONGEST_EXACT)) return 0;
+            integer = (long long)number;
+            if ((double)integer != number || (integer == 0 && signbit(number))) return 0;
+        } else {
+            if (!PyLong_CheckExact(value)) return 0;
+            integer = PyLong_AsLongLongAndOverflow(value, &overflow);
+            if (overflow) return 0;
+        }
         outcome = add_word(column, &integer);
+        break;
+    case TIMESTAMP:
+        if (!PyUnicode_CheckExact(value) || !PyUnicode_IS_COMPACT_ASCII(value)) return 0;
+        outcome =
+            read_timestamp((const char *)PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value), &integer);
+        if (outcome == 0) return 0;
+        if (outcome == 2) *leftovers = Py_NewRef(value);
+        outcome = add_word(column, &integer);
+        break;
+    case DATE:
+        if (!PyUnicode_CheckExact(value) || !PyUnicode_IS_COMPACT_ASCII(value) || PyUnicode_GET_LENGTH(value) != 10 ||
+            !read_date((const char *)PyUnicode_1BYTE_DATA(value), &days)) {
+            return 0;
+        }
+        outcome = add_half_word(column, (int32_t)days);
         break;
     case NUMBER:
         if (PyFloat_CheckExact(value)) {
@@ -315,6 +450,10 @@ static int add(Column *column, PyObject *value, PyObject *dumps, PyObject **left
     case STRUCT:
         if (!PyDict_CheckExact(value)) return 0;
         outcome = add_struct(column, value, dumps, leftovers);
+        break;
+    case TUPLE:
+        if (!PyList_CheckExact(value)) return 0;
+        outcome = add_tuple(column, value, dumps, leftovers);
         break;
     case LIST:
         if (!PyList_CheckExact(value)) return 0;
@@ -353,6 +492,8 @@ static PyObject *take_column(Column *column, Py_ssize_t length) {
     switch (column->kind) {
     case INTEGER:
     case NUMBER:
+    case TIMESTAMP:
+    case DATE:
     case BOOLEAN:
         return Py_BuildValue("(nnNN)", length, nulls, validity, finished(&column->data));
     case STRING:
@@ -360,6 +501,7 @@ static PyObject *take_column(Column *column, Py_ssize_t length) {
         return Py_BuildValue(
             "(nnNNN)", length, nulls, validity, finished(&column->offsets), finished(&column->data));
     case STRUCT:
+    case TUPLE:
         return Py_BuildValue("(nnNN)", length, nulls, validity, take_columns(column, length));
     case LIST:
         return Py_BuildValue(
@@ -440,7 +582,7 @@ static int build(Column *column, PyObject *spec) {
     for (int kind = STRING; kind <= MAP; kind++) {
         if (strcmp(name, KINDS[kind]) != 0) continue;
         column->kind = kind;
-        if (kind == STRUCT) return build_struct(column, inside);
+        if (kind == STRUCT || kind == TUPLE) return build_struct(column, inside);
         if (kind == LIST) return widen(column, 1) < 0 ? -1 : build(column->inner, inside);
         return kind == MAP ? (widen(column, 2) < 0 ? -1 : build(column->inner + 1, inside)) : 0;
     }
@@ -493,9 +635,34 @@ static PyObject *Gatherer_take(Gatherer *self, PyObject *Py_UNUSED(ignored)) {
     return Py_BuildValue("(nN)", rows, take_columns(&self->root, rows));
 }
 
+/* Put the misfits of `column` and of what is inside it into `counts`, and begin anew. */
+static int tell_misfits(Column *column, Py_ssize_t *number, PyObject *counts) {
+    int outcome = 0;
+    if (column->misfits) {
+        PyObject *key = PyLong_FromSsize_t(*number), *count = PyLong_FromSsize_t(column->misfits);
+        outcome = key == NULL || count == NULL ? -1 : PyDict_SetItem(counts, key, count);
+        Py_XDECREF(key);
+        Py_XDECREF(count);
+        column->misfits = 0;
+    }
+    ++*number;
+    for (Py_ssize_t inner = 0; outcome == 0 && inner < column->width; inner++) {
+        outcome = tell_misfits(column->inner + inner, number, counts);
+    }
+    return outcome;
+}
+
+static PyObject *Gatherer_misfits(Gatherer *self, PyObject *Py_UNUSED(ignored)) {
+    Py_ssize_t number = 0;
+    PyObject *counts = PyDict_New();
+    if (counts != NULL && tell_misfits(&self->root, &number, counts) < 0) Py_CLEAR(counts);
+    return counts;
+}
+
 static PyMethodDef Gatherer_methods[] = {
     {"append", (PyCFunction)Gatherer_append, METH_O, "Add a document; return what has no place, or None."},
     {"take", (PyCFunction)Gatherer_take, METH_NOARGS, "Hand over the number of rows and the columns' buffers."},
+    {"misfits", (PyCFunction)Gatherer_misfits, METH_NOARGS, "How many values did not fit, by the column's number."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -184,8 +184,9 @@ def fitted(shape: Struct, held: pa.DataType | pa.Schema) -> tuple[Struct, tuple[
     """The shape as an existing table can hold it, and the paths of the columns for which that makes a difference.
 
     A column keeps its type. So when a schema has changed in place, a number stays in a column of integers while it is
-    one (and the reverse); what else has another type than its column loses its place and is left over. New columns stay
-    in the shape; the table gains them.
+    one (and the reverse), a text in a column of timestamps or dates (and the reverse); what else has another type than
+    its column loses its place and is left over, a tuple as a whole. New columns stay in the shape; the table gains
+    them.
     """
     differing: list[str] = []
     kept = _fitted_struct(shape, held, "", differing)
@@ -208,21 +209,36 @@ def _fitted_struct(
 def _fitted(shape: Shape, held: pa.DataType, path: str, differing: list[str]) -> Shape | None:
     if isinstance(shape, Struct) and pa.types.is_struct(held):
         kept = _fitted_struct(shape, held, f"{path}.", differing)
-        return Struct(kept) if kept else None
+        is_whole = len(kept) == len(shape.properties)
+        return replace(shape, properties=kept) if kept and (is_whole or not shape.is_tuple) else None
     if isinstance(shape, MapOf) and pa.types.is_map(held):
         value = _fitted(shape.value, held.item_type, f"{path}{{}}", differing)
         return MapOf(value) if value is not None else None
     if isinstance(shape, ListOf) and (pa.types.is_list(held) or pa.types.is_large_list(held)):
         item = _fitted(shape.item, held.value_type, f"{path}[]", differing)
         return ListOf(item) if item is not None else None
-    if isinstance(shape, Leaf):
-        if shape.kind in ("string", "json") and (pa.types.is_string(held) or pa.types.is_large_string(held)):
+    if isinstance(shape, Leaf) and (kind := _kind_of(held)) is not None:
+        if shape.kind == kind or (shape.kind, kind) == ("json", "string"):
             return shape
-        kind = "integer" if pa.types.is_integer(held) else "number" if pa.types.is_floating(held) else "boolean"
-        if shape.kind == kind and (kind != "boolean" or pa.types.is_boolean(held)):
-            return shape
-        if {shape.kind, kind} == {"integer", "number"}:
+        if {shape.kind, kind} in _EXCHANGEABLE:
             differing.append(path)
             return Leaf(kind)
     differing.append(path)
     return None
+
+
+_EXCHANGEABLE = ({"integer", "number"}, {"string", "timestamp"}, {"string", "date"}, {"timestamp", "date"})
+"""Kinds of which some values fit the column of the other."""
+
+
+def _kind_of(held: pa.DataType) -> str | None:
+    """The kind of values that a column holds; None when it is none of a schema's."""
+    tests = {
+        "string": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+        "integer": pa.types.is_integer,
+        "number": pa.types.is_floating,
+        "boolean": pa.types.is_boolean,
+        "timestamp": pa.types.is_timestamp,
+        "date": pa.types.is_date,
+    }
+    return next((name for name, is_of in tests.items() if is_of(held)), None)

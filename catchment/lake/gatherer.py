@@ -7,6 +7,8 @@ Two do the same, held together by the tests. `CompiledGatherer` writes Arrow's o
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import orjson
@@ -35,6 +37,11 @@ class Gatherer(Protocol):
         """An array for each property of the shape, all rows in order; it is empty afterwards."""
         ...
 
+    def misfits(self) -> dict[str, int]:
+        """How many values did not fit their column since this was last asked, by its path (`lines[].sku`, `tags{}`);
+        only columns for which there were some."""
+        ...
+
 
 def gatherer_of(shape: Struct) -> Gatherer:
     """The faster one that is there. The shape must have columns."""
@@ -44,10 +51,16 @@ def gatherer_of(shape: Struct) -> Gatherer:
 class PlainGatherer:
     def __init__(self, shape: Struct) -> None:
         self._place = StructPlace(shape)
-        self.append = make_appender(shape, self._place)
+        self._misfits: Counter[str] = Counter()
+        self.append = make_appender(shape, self._place, self._misfits)
 
     def take(self) -> list[pa.Array]:
         return [place.build() for place in self._place.columns.values()]
+
+    def misfits(self) -> dict[str, int]:
+        counts = dict(self._misfits)
+        self._misfits.clear()
+        return counts
 
 
 class CompiledGatherer:
@@ -55,11 +68,31 @@ class CompiledGatherer:
         gatherer = _columns.Gatherer(_spec(shape), orjson.dumps)
         self.append = gatherer.append
         self._take = gatherer.take
+        self._misfits = gatherer.misfits
         self._types = [field.type for field in arrow_type(shape)]
+        self._shape = shape
 
     def take(self) -> list[pa.Array]:
         _, columns = self._take()
         return [_array(kind, column) for kind, column in zip(self._types, columns, strict=True)]
+
+    def misfits(self) -> dict[str, int]:
+        counts = self._misfits()
+        paths = list(_paths(self._shape, "")) if counts else []
+        return {paths[number]: count for number, count in counts.items()}
+
+
+def _paths(shape: Shape, path: str) -> Iterator[str]:
+    """The paths of all columns in the order in which `_columns.c` numbers them."""
+    yield path
+    if isinstance(shape, ListOf):
+        yield from _paths(shape.item, f"{path}[]")
+    elif isinstance(shape, MapOf):
+        yield f"{path}[key]"
+        yield from _paths(shape.value, f"{path}{{}}")
+    elif isinstance(shape, Struct):
+        for p in shape.properties:
+            yield from _paths(p.shape, f"{path}.{p.column}" if path else p.column)
 
 
 def _spec(shape: Shape) -> tuple[str, Any]:
@@ -69,7 +102,7 @@ def _spec(shape: Shape) -> tuple[str, Any]:
         return "list", _spec(shape.item)
     if isinstance(shape, MapOf):
         return "map", _spec(shape.value)
-    return "struct", tuple((p.name, _spec(p.shape)) for p in shape.properties)
+    return "tuple" if shape.is_tuple else "struct", tuple((p.name, _spec(p.shape)) for p in shape.properties)
 
 
 def _array(kind: pa.DataType, taken: tuple[Any, ...]) -> pa.Array:

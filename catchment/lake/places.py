@@ -6,7 +6,7 @@ one entry and its columns none:
 | place | its entries | inside it |
 |---|---|---|
 | leaf | the value, or None | |
-| struct | True, or None | one entry in each column a present struct |
+| struct, also of a tuple | True, or None | one entry in each column a present struct |
 | map | the number of its keys, or None | keys, and one entry in the value's place a key |
 | list | the number of its items, or None | one entry in the item's place an item |
 
@@ -30,6 +30,8 @@ _LEAF_TYPES = {
     "integer": _INTEGER,
     "number": pa.float64(),
     "boolean": pa.bool_(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+    "date": pa.date32(),
 }
 
 

@@ -3,36 +3,37 @@
 | in the schema | in the table |
 |---|---|
 | object with `properties` | struct of them; other keys have no place |
-| object with one kind of `additionalProperties` or `patternProperties` | map from text |
-| array of one kind of `items` | list |
+| object with only `additionalProperties` or `patternProperties` of a type | map from text |
+| array of `items` of a type | list |
+| tuple: `prefixItems`, or `items` as an array | struct of `_0`, `_1` … |
 | string, integer, number, boolean | string, int64, double, boolean |
-| a type or `null` | the type: every place may be NULL |
-| integer or number | double |
-| any other mixture, a tuple, anything open | the JSON text, a string |
-| `$ref` | what it points to; one that comes back to itself is JSON text |
-| `allOf` | all of it together |
+| string of format `date-time`, `date` | timestamp in µs, date |
+| anything of several types, anything open, a `$ref` that comes back to itself | the JSON text, a string |
+| a property of schema `false`, which is never there | no place |
 
-Formats (`date-time` …) stay strings, as sent. Deeper than `MAX_DEPTH` everything is JSON text. What has no place goes
-to the column `additional_properties`; see `lake/columns.py`.
+`reading.py` puts together what the schema says; docs/schemas.md tells every rule with an example. What has no place
+goes to the column `additional_properties`; see `lake/columns.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from catchment.schemas.names import column_names
+from catchment.schemas.names import column_names, snake_case
+from catchment.schemas.reading import Reading, read, type_text
 
-MAX_DEPTH = 12
 Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One value: `kind` is string, integer, number, boolean, or json (any value, as text)."""
+    """One value: `kind` is string, integer, number, boolean, timestamp, date, or json (any value, as text)."""
 
     kind: str
+    reason: str = field(default="", compare=False)
+    """Of json: why it has no type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +50,27 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class Property:
-    """A place in a struct: `name` in the document, `column` in the table."""
+    """A place in a struct: `name` in the document, `column` in the table. In a tuple, `name` is the position."""
 
     name: str
     column: str
     shape: Shape
     description: str = ""
+    is_required: bool = field(default=False, compare=False)
+    type: str = field(default="", compare=False)
+    """JSON types that the schema allows, `string or null`; `any`."""
+    pointer: str = field(default="", compare=False)
+    """Where the schema speaks of it, `#/properties/a`."""
+    renamed: str = field(default="", compare=False)
+    """Why the column is not called as `snake_case` would; empty when it is."""
+
+    @property
+    def reason(self) -> str:
+        """Why it, its items or its values are JSON text; empty when they have types."""
+        shape = self.shape
+        while isinstance(shape, ListOf | MapOf):
+            shape = shape.item if isinstance(shape, ListOf) else shape.value
+        return shape.reason if isinstance(shape, Leaf) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +78,12 @@ class Struct:
     properties: tuple[Property, ...]
     client_id: str | None = None
     """At the top: the property that the table's column `client_id` holds instead of a place of its own."""
+    is_tuple: bool = False
+    """Whether the document has an array here, its items by position."""
 
 
 Shape = Leaf | ListOf | MapOf | Struct
 JSON_TEXT = Leaf("json")
-_SCALARS = ("string", "integer", "number", "boolean")
 
 
 def shape_of(schema: Document, reserved: Iterable[str] = ()) -> Struct:
@@ -74,145 +91,86 @@ def shape_of(schema: Document, reserved: Iterable[str] = ()) -> Struct:
 
     Never refuses: what it cannot type is JSON text, and a schema that is no object has no columns at all.
     """
-    shape = _Reader(schema).read(schema, 0, (), frozenset(reserved))
-    return shape if isinstance(shape, Struct) else Struct(())
+    found = read(schema)
+    return _struct(found, frozenset(reserved)) if found.kind == "object" else Struct(())
 
 
-class _Reader:
-    def __init__(self, root: Document) -> None:
-        self._root = root
+def properties_in(shape: Shape, path: str = "") -> Iterator[tuple[str, Property]]:
+    """Every property inside a shape, outer ones first, with the path of its column: `lines[].sku`, `tags{}.n`."""
+    if isinstance(shape, ListOf):
+        yield from properties_in(shape.item, f"{path}[]")
+    elif isinstance(shape, MapOf):
+        yield from properties_in(shape.value, f"{path}{{}}")
+    elif isinstance(shape, Struct):
+        for p in shape.properties:
+            inner = f"{path}.{p.column}" if path else p.column
+            yield inner, p
+            yield from properties_in(p.shape, inner)
 
-    def read(self, schema: Any, depth: int, seen: tuple[str, ...], reserved: frozenset[str] = frozenset()) -> Shape:
-        if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
-            return JSON_TEXT
-        flat, seen = self._flatten(schema, seen)
-        if flat is None:
-            return JSON_TEXT
-        alternatives = [part for key in ("oneOf", "anyOf") for part in _list(flat, key) if isinstance(part, Mapping)]
-        if "type" not in flat and "properties" not in flat and alternatives:
-            return _merged([self.read(part, depth, seen) for part in alternatives if part.get("type") != "null"])
-        kinds = _kinds(flat)
-        if kinds == {"object"}:
-            return self._object(flat, alternatives, depth, seen, reserved)
-        if kinds == {"array"}:
-            return self._array(flat, depth, seen)
-        if kinds == {"integer", "number"}:
-            return Leaf("number")
-        if len(kinds) == 1 and (kind := next(iter(kinds))) in _SCALARS:
-            return Leaf(kind)
-        return JSON_TEXT
 
-    def _flatten(self, schema: Document, seen: tuple[str, ...]) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-        """The schema with its `$ref` and `allOf` written out; None when a `$ref` cannot be followed."""
-        flat = dict(schema)
-        while "$ref" in flat:
-            pointer = flat.pop("$ref")
-            target = self._resolve(pointer)
-            if pointer in seen or target is None:
-                return None, seen
-            seen = (*seen, pointer)
-            flat = {**target, **flat}
-        parts = _list(flat, "allOf")
-        flat.pop("allOf", None)
-        for part in parts:
-            inner, seen = self._flatten(part, seen) if isinstance(part, Mapping) else ({}, seen)
-            if inner is None:
-                return None, seen
-            for key, value in inner.items():
-                if key in ("properties", "patternProperties"):
-                    flat[key] = {**_mapping(inner, key), **_mapping(flat, key)}
-                else:
-                    flat.setdefault(key, value)
-        return flat, seen
-
-    def _resolve(self, pointer: Any) -> Document | None:
-        if not isinstance(pointer, str) or not pointer.startswith("#"):
-            return None
-        found: Any = self._root
-        for step in pointer[1:].split("/")[1:]:
-            step = step.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, Mapping) and step in found:
-                found = found[step]
-            elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
-                found = found[int(step)]
-            else:
-                return None
-        return found if isinstance(found, Mapping) else None
-
-    def _object(
-        self, flat: Document, alternatives: list[Any], depth: int, seen: tuple[str, ...], reserved: frozenset[str]
-    ) -> Shape:
-        properties: dict[str, Any] = {}
-        for part in alternatives:
-            properties.update(_mapping(part, "properties"))
-        properties.update(_mapping(flat, "properties"))
-        if properties:
-            columns = column_names(properties, reserved)
-            return Struct(
-                tuple(
-                    Property(name, columns[name], self.read(inner, depth + 1, seen), _description(inner))
-                    for name, inner in properties.items()
-                )
+def _struct(found: Reading, reserved: Collection[str]) -> Struct:
+    shapes = {name: shape for name, inner in found.fields.items() if (shape := _shape(inner)) is not None}
+    columns = column_names(shapes, reserved)
+    return Struct(
+        tuple(
+            Property(
+                name,
+                columns[name],
+                shape,
+                found.fields[name].description,
+                name in found.required,
+                type_text(found.fields[name].types),
+                found.fields[name].pointer,
+                _renamed(name, columns, reserved),
             )
-        values = list(_mapping(flat, "patternProperties").values())
-        if isinstance(flat.get("additionalProperties"), Mapping):
-            values.append(flat["additionalProperties"])
-        if not values:
-            return JSON_TEXT
-        return MapOf(_merged([self.read(inner, depth + 1, seen) for inner in values]))
-
-    def _array(self, flat: Document, depth: int, seen: tuple[str, ...]) -> Shape:
-        items = flat.get("items")
-        return ListOf(self.read(items, depth + 1, seen)) if isinstance(items, Mapping) else JSON_TEXT
-
-
-def _kinds(flat: Document) -> set[str]:
-    """The types that a value may have, null left out."""
-    declared = flat.get("type")
-    if isinstance(declared, str):
-        declared = [declared]
-    if declared is None:
-        if "properties" in flat or "patternProperties" in flat:
-            declared = ["object"]
-        elif "items" in flat:
-            declared = ["array"]
-        elif _list(flat, "enum") or "const" in flat:
-            declared = [_kind_of(value) for value in _list(flat, "enum") or [flat["const"]]]
-        else:
-            declared = []
-    return (
-        {kind for kind in declared if isinstance(kind, str) and kind != "null"} if isinstance(declared, list) else set()
+            for name, shape in shapes.items()
+        )
     )
 
 
-def _list(schema: Document, key: str) -> list[Any]:
-    """A keyword's list; empty when it is absent or no list, which then does not compile anyway."""
-    value = schema.get(key)
-    return value if isinstance(value, list) else []
+def _renamed(name: str, columns: Mapping[str, str], reserved: Collection[str]) -> str:
+    wanted = snake_case(name)
+    if columns[name] == wanted:
+        return ""
+    if wanted in reserved:
+        return f"every table has a column {wanted}"
+    other = next(other for other, column in columns.items() if column == wanted)
+    return f"{wanted} is the column of property {other!r}"
 
 
-def _mapping(schema: Document, key: str) -> Document:
-    value = schema.get(key)
-    return value if isinstance(value, Mapping) else {}
+def _shape(found: Reading) -> Shape | None:
+    """The place of the values; None when there are never any."""
+    if found.kind == "never":
+        return None
+    if found.kind == "null":
+        return Leaf("json", "never anything but null")
+    if found.kind == "object":
+        struct = _struct(found, ())
+        return struct if struct.properties else _map(found)
+    if found.kind == "array":
+        return _array(found)
+    if found.kind in ("any", "json"):
+        return Leaf("json", found.reason or "nothing is said of its type")
+    return Leaf(found.kind)
 
 
-def _kind_of(value: Any) -> str:
-    for kind, types in (("boolean", bool), ("string", str), ("integer", int), ("number", float), ("array", list)):
-        if isinstance(value, types):
-            return kind
-    return "null" if value is None else "object"
+def _map(found: Reading) -> Shape:
+    value = found.value
+    shape = _shape(value) if value is not None and value.kind != "any" else None
+    return MapOf(shape) if shape is not None else Leaf("json", "an object without properties or a type for its values")
 
 
-def _merged(shapes: list[Shape]) -> Shape:
-    """One shape for values of any of these; JSON text when they do not go together."""
-    distinct = list(dict.fromkeys(shapes))
-    if len(distinct) == 1:
-        return distinct[0]
-    if distinct and all(isinstance(shape, Leaf) and shape.kind in ("integer", "number") for shape in distinct):
-        return Leaf("number")
-    return JSON_TEXT
+def _array(found: Reading) -> Shape:
+    if found.positions:
+        properties = tuple(_position(number, inner) for number, inner in enumerate(found.positions))
+        return Struct(properties, is_tuple=True)
+    item = found.item
+    shape = _shape(item) if item is not None and item.kind != "any" else None
+    return ListOf(shape) if shape is not None else Leaf("json", "an array without a type for its items")
 
 
-def _description(schema: Any) -> str:
-    text = schema.get("description") or schema.get("title") if isinstance(schema, Mapping) else None
-    return " ".join(text.split()) if isinstance(text, str) else ""
+def _position(number: int, found: Reading) -> Property:
+    shape = _shape(found) or Leaf("json", "an item that is never there")
+    return Property(
+        str(number), f"_{number}", shape, found.description, type=type_text(found.types), pointer=found.pointer
+    )

@@ -1,12 +1,14 @@
 """The inverse of the mapping: a document from the columns of its row and `additional_properties`; and shapes to try.
 
 What the columns may change is stated here, in `kept`, and nowhere else: a property of the shape that is null counts as
-absent, and an integer in a column of doubles comes back as a float.
+absent, an integer in a column of doubles comes back as a float, a whole float in a column of integers as an integer,
+and a timestamp in UTC in one spelling.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -16,11 +18,13 @@ from catchment.document import Document
 from catchment.lake.appender import LONGEST_EXACT
 from catchment.lake.columns import Columns
 from catchment.lake.gatherer import HAS_COMPILED, CompiledGatherer, PlainGatherer
+from catchment.lake.moments import read_timestamp
 from catchment.schemas.names import column_names
 from catchment.schemas.registry import RESERVED_COLUMNS
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
 
 ABSENT: Any = object()
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 GATHERERS = (PlainGatherer, CompiledGatherer) if HAS_COMPILED else (PlainGatherer,)
 
 
@@ -67,9 +71,15 @@ def _rebuilt(value: Any, shape: Shape, left: Any) -> Any:
     if value is None:
         return left
     if isinstance(shape, Leaf):
-        assert left is ABSENT
-        return orjson.loads(value) if shape.kind == "json" else value
+        assert left is ABSENT or shape.kind == "timestamp"
+        return _leaf(value, shape.kind) if left is ABSENT else left
     left = {} if left is ABSENT else left
+    if isinstance(shape, Struct) and shape.is_tuple:
+        found = {int(at): inner for at, inner in left.items()}
+        for at, p in enumerate(shape.properties):
+            if (inner := _rebuilt(value[p.column], p.shape, found.get(at, ABSENT))) is not ABSENT:
+                found[at] = inner
+        return [found.get(at) for at in range(max(found, default=-1) + 1)]
     if isinstance(shape, Struct):
         whole = {p.name: _rebuilt(value[p.column], p.shape, left.get(p.name, ABSENT)) for p in shape.properties}
         return {**left, **{name: inner for name, inner in whole.items() if inner is not ABSENT}}
@@ -79,12 +89,22 @@ def _rebuilt(value: Any, shape: Shape, left: Any) -> Any:
     return [None if item is ABSENT else item for item in items]
 
 
+def _leaf(value: Any, kind: str) -> Any:
+    if kind == "json":
+        return orjson.loads(value)
+    if kind == "timestamp":
+        return value.isoformat(timespec="microseconds")
+    return value.isoformat() if kind == "date" else value
+
+
 def kept(value: Any, shape: Shape) -> Any:
     """The value as the columns may give it back."""
     if isinstance(shape, Leaf):
-        is_exact = type(value) is int and -LONGEST_EXACT <= value <= LONGEST_EXACT
-        return float(value) if shape.kind == "number" and is_exact else value
-    if isinstance(shape, Struct) and isinstance(value, dict):
+        return _kept_leaf(value, shape.kind)
+    if isinstance(shape, Struct) and shape.is_tuple and isinstance(value, list):
+        shapes = [p.shape for p in shape.properties]
+        return [kept(item, shapes[at]) if at < len(shapes) else item for at, item in enumerate(value)]
+    if isinstance(shape, Struct) and not shape.is_tuple and isinstance(value, dict):
         places = {p.name: p.shape for p in shape.properties}
         return {
             name: kept(inner, places[name]) if name in places else inner
@@ -95,6 +115,16 @@ def kept(value: Any, shape: Shape) -> Any:
         return {key: kept(inner, shape.value) for key, inner in value.items()}
     if isinstance(shape, ListOf) and isinstance(value, list):
         return [kept(item, shape.item) for item in value]
+    return value
+
+
+def _kept_leaf(value: Any, kind: str) -> Any:
+    if kind == "number" and type(value) is int and -LONGEST_EXACT <= value <= LONGEST_EXACT:
+        return float(value)
+    if kind == "integer" and type(value) is float and value.is_integer() and abs(value) <= LONGEST_EXACT:
+        return value if str(value) == "-0.0" else int(value)
+    if kind == "timestamp" and (found := read_timestamp(value)) is not None and not found[1]:
+        return (EPOCH + timedelta(microseconds=found[0])).isoformat(timespec="microseconds")
     return value
 
 
@@ -112,12 +142,23 @@ FLOATS = st.sampled_from([0.0, -0.0, 1.0, 0.1, 1e300, 5e-324, float(2**63)]) | s
     allow_nan=False, allow_infinity=False
 )
 TEXTS = st.sampled_from(["", "x", "null", '"', "\0", "😀"]) | st.text(max_size=8)
+MOMENTS = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["2026-11-25", "2024-02-29", "0001-01-01", "9999-12-31", "1969-12-31", "2023-02-29", "0000-01-01"]),
+    st.sampled_from(["T00:00:00", "T23:59:59", "t12:30:15", "T23:59:60", "T24:00:00", " 01:02:03", "T08:00", ""]),
+    st.sampled_from(["", ".0", ".5", ".123", ".123456", ".1234560", ".1234567", "."]),
+    st.sampled_from(["Z", "z", "+00:00", "-00:00", "+02:00", "-23:59", "+24:00", "+0200", "", "Z "]),
+)
+DATES = st.dates().map(str) | st.sampled_from(
+    ["2023-02-29", "2024-02-29", "0000-01-01", "20240229", "2024-2-9", "٢٠٢٤-٠٢-٠٩"]
+)
 ANY = st.recursive(
     st.none() | st.booleans() | INTEGERS | FLOATS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
 _OF_KIND = {"string": TEXTS, "integer": INTEGERS, "number": FLOATS | INTEGERS, "boolean": st.booleans(), "json": ANY}
+_OF_KIND |= {"timestamp": MOMENTS, "date": DATES}
 
 
 def _struct(inner: st.SearchStrategy[Shape], reserved: tuple[str, ...] = ()) -> st.SearchStrategy[Struct]:
@@ -128,12 +169,19 @@ def _struct(inner: st.SearchStrategy[Shape], reserved: tuple[str, ...] = ()) -> 
     return st.dictionaries(NAMES, inner, min_size=1, max_size=5).map(make)
 
 
+def _tuple(inner: st.SearchStrategy[Shape]) -> st.SearchStrategy[Struct]:
+    def make(shapes: list[Shape]) -> Struct:
+        return Struct(tuple(Property(str(at), f"_{at}", shape) for at, shape in enumerate(shapes)), is_tuple=True)
+
+    return st.lists(inner, min_size=1, max_size=3).map(make)
+
+
 LEAVES: st.SearchStrategy[Shape] = st.sampled_from([Leaf(kind) for kind in _OF_KIND])
 PLAIN = _struct(LEAVES | st.builds(MapOf, LEAVES) | st.builds(ListOf, LEAVES))
 """What is appended many at a time, when no map or list is of JSON text."""
 SHAPES = st.recursive(
     LEAVES,
-    lambda inner: st.builds(MapOf, inner) | st.builds(ListOf, inner) | _struct(inner),
+    lambda inner: st.builds(MapOf, inner) | st.builds(ListOf, inner) | _struct(inner) | _tuple(inner),
     max_leaves=10,
 )
 TABLES = _struct(SHAPES | st.builds(MapOf, PLAIN) | st.builds(ListOf, PLAIN), RESERVED_COLUMNS)
@@ -151,7 +199,14 @@ def _fitting(shape: Shape, oddity: int, most: int) -> st.SearchStrategy[Any]:
         return st.dictionaries(NAMES | st.text(max_size=3), values(shape.value, oddity, most), max_size=most)
     if isinstance(shape, ListOf):
         return st.lists(values(shape.item, oddity, most), max_size=most)
-    return contents(shape, oddity, most)
+    return _positions(shape, oddity, most) if shape.is_tuple else contents(shape, oddity, most)
+
+
+def _positions(shape: Struct, oddity: int, most: int) -> st.SearchStrategy[list[Any]]:
+    """Arrays for a tuple: as long as it, shorter, or with more behind, nulls anywhere."""
+    full = st.tuples(*(st.none() | values(p.shape, oddity, most) for p in shape.properties))
+    more = st.lists(ANY, max_size=2)
+    return st.builds(lambda held, rest, end: [*held, *rest][: end if end < 4 else None], full, more, st.integers(0, 9))
 
 
 def contents(shape: Struct, oddity: int = 8, most: int = 6) -> st.SearchStrategy[dict[str, Any]]:

@@ -6,6 +6,7 @@ import gc
 import json
 import tracemalloc
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,23 @@ ORDER = shape_of(
             "lines": {"type": "array", "items": {"properties": {"sku": {"type": "string"}}}},
             "tags": {"type": "object", "additionalProperties": {"type": "integer"}},
             "open": {"type": "object"},
+            "at": {"type": "string", "format": "date-time"},
+            "day": {"type": "string", "format": "date"},
+            "pair": {"type": "array", "items": [{"type": "integer"}, {"type": "string"}]},
+            "times": {"type": "object", "additionalProperties": {"type": "string", "format": "date-time"}},
         }
     },
     RESERVED_COLUMNS,
 )
+INSTANT = datetime(2018, 1, 1, 10, tzinfo=UTC)
 EXACTLY: dict[str, tuple[Any, Any, Any]] = {
     "an integer": ({"amount": 5}, ("amount", 5), None),
     "the longest integer": ({"amount": 2**63 - 1}, ("amount", 2**63 - 1), None),
     "an integer beyond 64 bits": ({"amount": 2**63}, ("amount", None), {"amount": 2**63}),
-    "a float for an integer": ({"amount": 1.0}, ("amount", None), {"amount": 1.0}),
+    "a whole float for an integer": ({"amount": 1.0}, ("amount", 1), None),
+    "a float for an integer": ({"amount": 1.5}, ("amount", None), {"amount": 1.5}),
+    "minus zero for an integer": ({"amount": -0.0}, ("amount", None), {"amount": -0.0}),
+    "a float that may stand for several integers": ({"amount": 1e17}, ("amount", None), {"amount": 1e17}),
     "true for an integer": ({"amount": True}, ("amount", None), {"amount": True}),
     "an integer for a double": ({"price": 3}, ("price", 3.0), None),
     "an integer that a double rounds": ({"price": 2**53 + 1}, ("price", None), {"price": 2**53 + 1}),
@@ -62,6 +71,33 @@ EXACTLY: dict[str, tuple[Any, Any, Any]] = {
     "a list for a map": ({"tags": []}, ("tags", None), {"tags": []}),
     "a wrong value in a map": ({"tags": {"a": 1, "b": "x"}}, ("tags", [("a", 1)]), {"tags": {"b": "x"}}),
     "a null in a map": ({"tags": {"a": None, "": 0}}, ("tags", [("", 0)]), {"tags": {"a": None}}),
+    "a timestamp": ({"at": "2018-01-01T10:00:00.000Z"}, ("at", INSTANT), None),
+    "a timestamp of another offset": (
+        {"at": "2018-01-01T12:00:00+02:00"},
+        ("at", INSTANT),
+        {"at": "2018-01-01T12:00:00+02:00"},
+    ),
+    "a timestamp finer than the column": (
+        {"at": "2018-01-01T10:00:00.0000009Z"},
+        ("at", INSTANT),
+        {"at": "2018-01-01T10:00:00.0000009Z"},
+    ),
+    "a text that is no timestamp": ({"at": "yesterday"}, ("at", None), {"at": "yesterday"}),
+    "a timestamp in a map": (
+        {"times": {"a": "2018-01-01T10:00:00Z", "b": "2018-01-01T10:00:00-00:00", "c": ""}},
+        ("times", [("a", INSTANT), ("b", INSTANT)]),
+        {"times": {"b": "2018-01-01T10:00:00-00:00", "c": ""}},
+    ),
+    "a date": ({"day": "2024-02-29"}, ("day", date(2024, 2, 29)), None),
+    "a day that is none": ({"day": "2023-02-29"}, ("day", None), {"day": "2023-02-29"}),
+    "a tuple": ({"pair": [1, "a"]}, ("pair", {"_0": 1, "_1": "a"}), None),
+    "a shorter tuple": ({"pair": [1]}, ("pair", {"_0": 1, "_1": None}), None),
+    "an empty tuple": ({"pair": []}, ("pair", {"_0": None, "_1": None}), None),
+    "a longer tuple": ({"pair": [1, "a", True]}, ("pair", {"_0": 1, "_1": "a"}), {"pair": {"2": True}}),
+    "a tuple of a wrong item": ({"pair": ["1", "a"]}, ("pair", {"_0": None, "_1": "a"}), {"pair": {"0": "1"}}),
+    "a tuple that begins with null": ({"pair": [None, "a"]}, ("pair", {"_0": None, "_1": "a"}), None),
+    "a tuple that ends with null": ({"pair": [1, None]}, ("pair", {"_0": 1, "_1": None}), {"pair": {"1": None}}),
+    "an object for a tuple": ({"pair": {"0": 1}}, ("pair", None), {"pair": {"0": 1}}),
     "an empty map": ({"tags": {}}, ("tags", []), None),
     "an empty list": ({"lines": []}, ("lines", []), None),
 }

@@ -8,13 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catchment.schemas.shape import JSON_TEXT, MAX_DEPTH, Leaf, ListOf, MapOf, Property, Shape, Struct, shape_of
+from catchment.schemas.reading import MAX_DEPTH
+from catchment.schemas.shape import JSON_TEXT, Leaf, ListOf, MapOf, Property, Shape, Struct, shape_of
 
 TEXT, INTEGER, NUMBER, BOOLEAN = Leaf("string"), Leaf("integer"), Leaf("number"), Leaf("boolean")
 A_TEXT = Struct((Property("a", "a", TEXT),))
 SHAPES: dict[str, tuple[Any, Shape]] = {
     "a string": ({"type": "string"}, TEXT),
-    "a date stays a string": ({"type": "string", "format": "date-time"}, TEXT),
+    "a timestamp": ({"type": "string", "format": "date-time"}, Leaf("timestamp")),
+    "a date": ({"type": ["null", "string"], "format": "date"}, Leaf("date")),
+    "a format that is none": ({"type": "string", "format": "datetime"}, TEXT),
+    "a format of another type": ({"type": "integer", "format": "date-time"}, INTEGER),
     "an integer or null": ({"type": ["null", "integer"]}, INTEGER),
     "an integer or a number": ({"type": ["integer", "number"]}, NUMBER),
     "a string or an integer": ({"type": ["string", "integer"]}, JSON_TEXT),
@@ -34,7 +38,10 @@ SHAPES: dict[str, tuple[Any, Shape]] = {
         MapOf(JSON_TEXT),
     ),
     "a list": ({"type": "array", "items": {"type": "string"}}, ListOf(TEXT)),
-    "a tuple": ({"type": "array", "items": [{"type": "string"}]}, JSON_TEXT),
+    "a tuple": (
+        {"type": "array", "items": [{"type": "string"}, {"type": "object"}]},
+        Struct((Property("0", "_0", TEXT), Property("1", "_1", JSON_TEXT)), is_tuple=True),
+    ),
     "a list of anything": ({"type": "array"}, JSON_TEXT),
     "one of integer and null": ({"oneOf": [{"type": "integer"}, {"type": "null"}]}, INTEGER),
     "any of string and integer": ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, JSON_TEXT),
@@ -63,9 +70,8 @@ def test_a_schema_becomes_a_shape(schema: Any, shape: Shape) -> None:
 
 def test_a_reference_that_comes_back_to_itself_ends_as_text() -> None:
     shape = shape_of({"properties": {"child": {"$ref": "#"}, "n": {"type": "integer"}}})
-    child = shape.properties[0].shape
-    assert isinstance(child, Struct)
-    assert [p.shape for p in child.properties] == [JSON_TEXT, INTEGER]
+    assert [p.shape for p in shape.properties] == [JSON_TEXT, INTEGER]
+    assert [p.reason for p in shape.properties] == ["a $ref that comes back to itself", ""]
 
 
 def test_deeper_than_the_limit_everything_is_text() -> None:
