@@ -4,8 +4,8 @@
     … the properties of the schema …                                                  from its content
     additional_properties   JSON text of all that had no place, at its path, with its own names; NULL when nothing
 
-So nothing of a document is lost: what the row does not hold, `additional_properties` does. The schema's property for
-the client id is not repeated when the column `client_id` holds it.
+So nothing of a document is lost: what the row does not hold, `additional_properties` does, and what its column could
+not hold is counted. The schema's property for the client id is not repeated when the column `client_id` holds it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from catchment.document import Document
 from catchment.lake.gatherer import Gatherer, gatherer_of
+from catchment.lake.misfits import count_misfits
 from catchment.lake.places import arrow_type
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
 
@@ -80,10 +81,14 @@ UNREGISTERED = (
 
 
 class Columns:
-    """Gathers documents of one shape; `None` is the shape of documents without a schema."""
+    """Gathers documents of one shape; `None` is the shape of documents without a schema. With the name of their table,
+    `take` counts the values that did not fit."""
 
-    def __init__(self, shape: Struct | None, gather: Callable[[Struct], Gatherer] = gatherer_of) -> None:
+    def __init__(
+        self, shape: Struct | None, gather: Callable[[Struct], Gatherer] = gatherer_of, table: str | None = None
+    ) -> None:
         self.schema = row_schema(shape)
+        self._table = table
         self._is_registered = shape is not None
         self._client_id = shape.client_id if shape is not None else None
         self._submitted_us: list[int] = []
@@ -125,6 +130,8 @@ class Columns:
             arrays += [pa.array(doctypes, _TEXT), pa.array(versions, pa.int64())]
         if self._gatherer is not None:
             arrays += self._gatherer.take()
+            if self._table is not None:
+                count_misfits(self._table, self._gatherer.misfits())
         arrays.append(pa.array(self._leftovers, _TEXT))
         for held in (self._submitted_us, self._metadata, self._leftovers, self._doctypes):
             held.clear()

@@ -171,6 +171,8 @@ class _Reader:
 
 def both(one: Reading, other: Reading) -> Reading:
     """What is known of a value of which both are true. Where they disagree, the first one counts."""
+    if other.kind == "any" and not other.description:
+        return one
     described = one.description or other.description
     if one.kind == "any" or (one.kind == "json" and other.kind != "any"):
         return replace(other, description=described)

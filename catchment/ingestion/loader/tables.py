@@ -158,11 +158,11 @@ def columns_of(lake: Lake, table: str, shape: Struct | None, events: Events) -> 
     try:
         held = lake.load(table).schema().as_arrow()
     except Missing:
-        return Columns(shape)
+        return Columns(shape, table=table)
     shape, differing = fitted(shape, held)
     if differing:
         events.warning("schema_differs_from_table", table=table, columns=", ".join(differing))
-    return Columns(shape)
+    return Columns(shape, table=table)
 
 
 def _recorded(lake: Lake, table: str) -> dict[str, int]:
