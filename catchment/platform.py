@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
     from catchment.query.port import QueryEngine
+    from catchment.schemas.live import LiveRegistry
     from catchment.schemas.registry import Registry
 
 
@@ -117,8 +118,13 @@ class Platform:
     def database(self) -> Database:
         return self._database
 
+    def schemas(self) -> LiveRegistry:
+        """The registry that follows its sources."""
+        return self._schemas
+
     def registry(self) -> Registry:
-        return self._registry
+        """The schemas as they are now."""
+        return self._schemas.current
 
     def failures(self) -> Failures:
         """Looks at what was refused."""
@@ -193,7 +199,14 @@ class Platform:
         return open_engine(self.config.section(SqlSettings), self.lake(), self.home)
 
     @cached_property
-    def _registry(self) -> Registry:
-        from catchment.schemas.registry import open_registry
+    def _schemas(self) -> LiveRegistry:
+        from catchment.objects.open import open_objects
+        from catchment.schemas.live import open_live
 
-        return open_registry(self.config.section(SchemaSettings))
+        return open_live(
+            self.config.section(SchemaSettings),
+            self.home,
+            lambda: open_objects(self.config.section(ObjectsSettings).url, self.home),
+            self.clock,
+            self.events("schemas"),
+        )

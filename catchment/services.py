@@ -89,24 +89,39 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     deduplicator = Deduplicator(platform.home / DIRECTORY, config.section(DeduplicationSettings), clock, events)
     lenient = config.section(DecoderSettings).lenient_namespaces
     limiter = Limiter(config.section(LimitSettings), platform.home / "limits", clock, events, lenient)
-    log, lake, registry = platform.log(), platform.lake(), platform.registry()
-    for problem in registry.check():
-        events.warning("schema_refused", problem=problem)
+    log, lake, schemas = platform.log(), platform.lake(), platform.schemas()
+    schemas.watch()
+    registry = schemas.current
+    registry.check()  # compiled before the first ping, and frozen below
     decoder = Decoder(registry, geo, config.section(DecoderSettings))
     upkeep = Upkeep(settings.upkeep_s, log, lake, config.section(LakeSettings), clock, events) if number == 0 else None
-    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, upkeep=upkeep, limiter=limiter)
+    loader = Loader(
+        settings,
+        log,
+        lake,
+        registry,
+        decoder,
+        deduplicator,
+        clock,
+        events,
+        latest=lambda: schemas.current,
+        upkeep=upkeep,
+        limiter=limiter,
+    )
+    schemas.follow(loader.wake)
     runtime.on_stop_signal(loader.stop)
     gc.freeze()
 
     def waits() -> list[Finding]:
         return [Finding("loader_waits", WARNING, loader.last_error)] if loader.last_error else []
 
-    checks = {"flush": waits, "limits": limiter.check}
+    checks = {"flush": waits, "limits": limiter.check, "schemas": schemas.check}
     with runtime.admin("127.0.0.1", _port(settings.admin_port, number), checks) as admin:
         announcement = _run_file(platform, "loader", number, "", admin.port)
         with runtime.announcing(platform.home, announcement, events) as announce:
             announce(0)
             loader.run()
+    schemas.close()
     deduplicator.close()
     geo.close()
 
@@ -158,10 +173,13 @@ def _run_console(platform: Platform, number: int, events: Events) -> None:
     settings = platform.config.section(ConsoleSettings)
     stop = threading.Event()
     runtime.on_stop_signal(stop.set)
-    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {}) as admin:
+    schemas = platform.schemas()
+    schemas.watch()
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"schemas": schemas.check}) as admin:
         announcement = _run_file(platform, "console", number, settings.host, admin.port)
         with runtime.announcing(platform.home, announcement, events) as announce:
             run_console(settings, platform, stop, announce)
+    schemas.close()
 
 
 def _port(first: int, number: int) -> int:

@@ -91,8 +91,6 @@ def _replay(platform: Platform, selection: Selection, is_dry: bool) -> Replay:
     from catchment.ingestion.replay.run import Replay
 
     config, clock, events, registry = platform.config, platform.clock, platform.events("replay"), platform.registry()
-    for problem in registry.check():
-        events.warning("schema_refused", problem=problem)
     decoder = Decoder(registry, Geo(platform.geo_settings(), clock, events), config.section(DecoderSettings))
     return Replay(
         selection,

@@ -1,18 +1,20 @@
-"""The registry: schema files by namespace, doctype and version, compiled when they are first used.
+"""The registry: schemas by namespace, doctype and version, as their sources had them at one moment.
 
-    <root>/<namespace>/<doctype>/<doctype>.<version>.schema.json
+    <source>/<namespace>/<doctype>/<doctype>.<version>.schema.json
 
-Several roots may be given; a file of a later one takes the place of the same name in an earlier one. Each schema is
-compiled with the draft that it declares (`$schema`; draft 4 without), `format` is an annotation, and only `$ref`s into
-the same file are followed: nothing is ever fetched.
+A registry never changes; `live.py` holds the current one. Of several sources, a file of a later one takes the place of
+the same name in an earlier one. Each schema is compiled, when it is first used or by `check`, with the draft that it
+declares (`$schema`; draft 4 without), `format` is an annotation, and only `$ref`s into the same file are followed:
+nothing is ever fetched.
 
-One bad file never stops the others. A file whose name cannot be used is reported in `problems` and left out. What is
-inside a file is read when it is first used, or by `check`; a schema that does not compile stays in the registry and
-refuses its documents (`Incompatible`, with the file and the rule), because taking them unjudged could not be undone.
+What is wrong is reported, by `problems` (names and tables) and `check` (that and the inside of every file). A file
+whose name cannot be used is left out; a schema that does not compile refuses its documents (`Incompatible`, with the
+file and the rule), because taking them unjudged could not be undone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +25,11 @@ from typing import Any
 import jsonschema_rs
 import orjson
 
-from catchment.errors import BadConfig, Incompatible
+from catchment.clock import SystemClock
+from catchment.errors import Incompatible
 from catchment.schemas.names import table_name
-from catchment.schemas.settings import SchemaSettings
 from catchment.schemas.shape import Struct, shape_of
+from catchment.schemas.sources import FolderSource, Tree
 
 BUILTIN = Path(__file__).parent / "builtin"
 MAX_DETAIL_CHARACTERS = 300
@@ -48,7 +51,8 @@ RESERVED_COLUMNS = (
 CLIENT_ID_PROPERTIES = ("clientId", "client_id", "clientID")
 """Where a document may have its client's id, as the decoder looks for it."""
 
-_FILE = re.compile(r"(?P<doctype>[A-Za-z0-9-]+)\.(?P<version>0|[1-9]\d{0,8})\.schema\.json")
+_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+_FILE = re.compile(r"(?P<doctype>[A-Za-z0-9][A-Za-z0-9-]*)\.(?P<version>0|[1-9]\d{0,8})\.schema\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +67,36 @@ class Violation:
 
 
 class Schema:
-    """One schema file. Compiling and shaping wait until they are asked for."""
+    """One schema. Compiling and shaping wait until they are asked for."""
 
-    def __init__(self, namespace: str, doctype: str, version: int, path: Path) -> None:
+    def __init__(self, namespace: str, doctype: str, version: int, path: Path, content: bytes | None = None) -> None:
+        """`content` is the file's; without it the file at `path` is read when it is first needed. For a schema that is
+        in no file, `path` only says where it is."""
         self.namespace = namespace
         self.doctype = doctype
         self.version = version
         self.path = path
+        self._given = content
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether it comes with Catchment."""
+        return self.path.is_relative_to(BUILTIN)
+
+    @cached_property
+    def content(self) -> bytes:
+        """The file as it was when the registry was loaded. Raises Incompatible when it cannot be read."""
+        if self._given is not None:
+            return self._given
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise Incompatible(f"schema {self.path}: cannot be read: {error}; mend the file") from error
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of the content, in hex."""
+        return hashlib.sha256(self.content).hexdigest()
 
     @property
     def table(self) -> str:
@@ -80,8 +107,8 @@ class Schema:
     def document(self) -> dict[str, Any]:
         """The parsed file. Raises Incompatible when it is not a JSON object."""
         try:
-            parsed = orjson.loads(self.path.read_bytes())
-        except (orjson.JSONDecodeError, OSError) as error:
+            parsed = orjson.loads(self.content)
+        except orjson.JSONDecodeError as error:
             raise Incompatible(f"schema {self.path}: cannot be read: {error}; mend the file") from error
         if not isinstance(parsed, dict):
             raise Incompatible(f"schema {self.path}: is a {type(parsed).__name__}, must be a JSON object")
@@ -128,40 +155,49 @@ class Schema:
             rule = f"{_pointer(error.instance_path)}: {_cut(' '.join(error.message.split()))}"
         except ValueError as error:
             rule = _cut(" ".join(str(error).split()))
-        return Incompatible(f"schema {self.path}: does not compile: {rule}; mend the file, then start again")
+        return Incompatible(f"schema {self.path}: does not compile: {rule}; mend the file")
+
+
+Key = tuple[str, str, int]
+"""Namespace, doctype, version."""
 
 
 class Registry:
-    """All schemas, by (namespace, doctype, version)."""
+    """All schemas, by namespace, doctype and version."""
 
-    def __init__(self, schemas: dict[tuple[str, str, int], Schema], problems: Sequence[str]) -> None:
+    def __init__(self, schemas: dict[Key, Schema], problems: Sequence[str], revisions: Sequence[str] = ()) -> None:
         self._schemas = schemas
         self.problems = tuple(problems)
+        self.revisions = tuple(revisions)
+        """`<place> <commit>` of each source that has one."""
 
     @classmethod
     def load(cls, roots: Sequence[Path]) -> Registry:
-        """Find the files below `roots`. Raises BadConfig when a root is no folder."""
-        schemas: dict[tuple[str, str, int], Schema] = {}
-        problems = []
-        for root in roots:
-            if not root.is_dir():
-                raise BadConfig(f"[schemas] paths: {root} is not a folder; name one that holds <namespace>/<doctype>/…")
-            found: dict[tuple[str, str, int], Schema] = {}
-            for path in sorted(root.glob("*/*/*.schema.json")):
-                named = _FILE.fullmatch(path.name)
-                if named is None:
-                    problems.append(
-                        f"schema {path}: left out: the name must be <doctype>.<version>.schema.json, the doctype of "
-                        f"letters, digits and -, the version of at most 9 digits without a leading 0"
-                    )
-                    continue
-                key = (path.parent.parent.name, named["doctype"], int(named["version"]))
-                if key in found:
-                    problems.append(f"schema {path}: left out: {found[key].path} describes the same documents")
-                    continue
-                found[key] = Schema(*key, path)
-            schemas |= found
-        return cls(*_with_own_tables(schemas, problems))
+        """The schemas below these folders. Raises BadConfig when one is no folder."""
+        return cls.of([FolderSource(str(root), root, SystemClock()).read() for root in roots])
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree], earlier: Registry | None = None) -> Registry:
+        """The schemas of these trees, the later before the earlier. What `earlier` has with the same content is taken
+        from there, with all that it has compiled."""
+        schemas: dict[Key, Schema] = {}
+        problems: list[str] = []
+        for tree in trees:
+            schemas |= _found(tree, problems)
+        for key, schema in schemas.items():
+            held = earlier.find(*key) if earlier is not None else None
+            if held is not None and held.path == schema.path and held.content_hash == schema.content_hash:
+                schemas[key] = held
+        revisions = [f"{tree.place} {tree.revision}" for tree in trees if tree.revision]
+        return cls(_with_own_tables(schemas, problems), problems, revisions)
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256, in hex, of which schemas there are and what is in them: the same wherever they came from."""
+        known = hashlib.sha256()
+        for schema in self.all():
+            known.update(f"{schema.namespace}/{schema.doctype}/{schema.version} {schema.content_hash}\n".encode())
+        return known.hexdigest()
 
     def find(self, namespace: str, doctype: str, version: int) -> Schema | None:
         return self._schemas.get((namespace, doctype, version))
@@ -181,15 +217,30 @@ class Registry:
         return problems
 
 
-def open_registry(settings: SchemaSettings) -> Registry:
-    """The registry that the settings name."""
-    roots = [BUILTIN] if settings.builtin else []
-    return Registry.load([*roots, *(Path(path) for path in settings.paths)])
+def _found(tree: Tree, problems: list[str]) -> dict[Key, Schema]:
+    found: dict[Key, Schema] = {}
+    for name in sorted(tree.files):
+        path = Path(tree.place, name)
+        namespace, _, file = name.split("/")
+        named = _FILE.fullmatch(file)
+        if named is None:
+            problems.append(
+                f"schema {path}: left out: the name must be <doctype>.<version>.schema.json, the doctype of "
+                f"letters, digits and -, the version of at most 9 digits without a leading 0"
+            )
+            continue
+        if _NAMESPACE.fullmatch(namespace) is None:
+            problems.append(f"schema {path}: left out: the namespace {namespace} must be of letters, digits and -")
+            continue
+        key = (namespace, named["doctype"], int(named["version"]))
+        if key in found:
+            problems.append(f"schema {path}: left out: {found[key].path} describes the same documents")
+            continue
+        found[key] = Schema(*key, path, tree.files[name])
+    return found
 
 
-def _with_own_tables(
-    schemas: dict[tuple[str, str, int], Schema], problems: list[str]
-) -> tuple[dict[tuple[str, str, int], Schema], list[str]]:
+def _with_own_tables(schemas: dict[Key, Schema], problems: list[str]) -> dict[Key, Schema]:
     """The schemas without those whose table another one has: `newProfile` beside `new-profile`."""
     tables: dict[str, Schema] = {}
     kept = {}
@@ -202,7 +253,7 @@ def _with_own_tables(
             problems.append(
                 f"schema {schema.path}: left out: its table {schema.table} is that of {first.path}; rename it"
             )
-    return kept, problems
+    return kept
 
 
 def _refuse(uri: str) -> Any:

@@ -11,6 +11,16 @@ from catchment.config import option
 class SchemaSettings:
     paths: tuple[str, ...] = option(
         (),
-        "Folders of schemas, <namespace>/<doctype>/<doctype>.<version>.schema.json; a later one overrides an earlier.",
+        "Where schemas are, <namespace>/<doctype>/<doctype>.<version>.schema.json; a later one overrides an earlier: "
+        "folders, git+file://<repository>#<ref>:<folder>, objects:<prefix>.",
     )
-    builtin: bool = option(True, "Whether the schemas that come with Catchment are there too, before the folders.")
+    builtin: bool = option(True, "Whether the schemas that come with Catchment are there too, before all others.")
+    added: str = option(
+        "schemas",
+        "Folder of the schemas that `catchment schema add` and the console add, behind all others; relative to the "
+        "home, made with the first.",
+        check=lambda folder: None if folder else "must name a folder",
+    )
+    reload_s: float = option(
+        1.0, "How often a running service looks whether schemas have changed.", unit="s", minimum=0.1, maximum=4.0
+    )

@@ -41,7 +41,7 @@ FLOORS = (
 )
 """Words, shared ground, stages, assembly: the folders and modules directly in `catchment/` ("" is its own file)."""
 
-NEIGHBOURS = {("lake", "schemas"), ("query", "lake")}
+NEIGHBOURS = {("lake", "schemas"), ("query", "lake"), ("schemas", "objects")}
 """Who may import whom on the same floor, where floors keep their parts apart (shared ground and stages)."""
 
 HEAVY = (

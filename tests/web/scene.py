@@ -45,8 +45,7 @@ from catchment.observation import LOADER_GROUP, TOPICS
 from catchment.query.open import open_engine
 from catchment.query.port import QueryEngine
 from catchment.query.settings import SqlSettings
-from catchment.schemas.registry import Registry, open_registry
-from catchment.schemas.settings import SchemaSettings
+from catchment.schemas.registry import BUILTIN, Registry
 from catchment.web.serve import run_console
 from catchment.web.settings import ConsoleSettings
 
@@ -82,7 +81,7 @@ class Ground:
         return self._engine
 
     def registry(self) -> Registry:
-        return open_registry(SchemaSettings())
+        return Registry.load([BUILTIN])
 
     def receipts(self) -> Receipts:
         failures = Failures(self.log(), self.engine, self.lake)

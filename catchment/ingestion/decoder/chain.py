@@ -80,6 +80,10 @@ class Decoder:
         self._lenient = frozenset(settings.lenient_namespaces)
         self._steps = (self._unwrap, self._read_uri, self._gunzip, self._parse, self._judge, self._annotate)
 
+    def adopt(self, registry: Registry) -> None:
+        """Judge by these schemas from the next record on."""
+        self._registry = registry
+
     def decode(self, payload: bytes, source: TopicPartition, offset: int) -> Document | Failure:
         """`decode_batch` for one record."""
         return self.decode_batch([Record(offset, payload)], source)[0]

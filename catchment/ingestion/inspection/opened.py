@@ -93,9 +93,9 @@ def _schema_of(failure: Failure, registry: Registry) -> Schema | None:
 
 def _schema_lines(failure: Failure, schema: Schema) -> list[Line]:
     try:
-        written = schema.path.read_text("utf-8", "replace")
+        written = schema.content.decode("utf-8", "replace")
         document = schema.document
-    except (OSError, Incompatible):  # whoever asks is shown what there is: `schema_unusable` tells the rest
+    except Incompatible:  # whoever asks is shown what there is: `schema_unusable` tells the rest
         return []
     if not failure.pointers:
         return numbered(written)

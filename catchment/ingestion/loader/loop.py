@@ -70,13 +70,17 @@ class Loader:
         clock: Clock,
         events: Events,
         *,
+        latest: Callable[[], Registry] | None = None,
         upkeep: Upkeep | None = None,
         limiter: Limiter | None = None,
         at: Callable[[str], None] = lambda point: None,
     ) -> None:
+        """`latest` gives the schemas as they are now, asked before each batch; without it `registry` stays."""
         self._settings = settings
         self._log = log
         self._lake = lake
+        self._registry = registry
+        self._latest = latest or (lambda: registry)
         self._decoder = decoder
         self._deduplicator = deduplicator
         self._limiter = limiter or Limiter(LimitSettings(), None, clock, events)
@@ -87,7 +91,7 @@ class Loader:
         self._stopping = threading.Event()
         self._consumer: Consumer | None = None
         self._buffers = Buffers(lake, registry, events)
-        self._registered = {(schema.namespace, schema.doctype) for schema in registry.all()}
+        self._registered = _doctypes(registry)
         self._outputs: dict[TopicPartition, PartitionOutputs] = {}
         self._next: dict[TopicPartition, int] = {}
         self._committed: dict[TopicPartition, int] = {}
@@ -106,6 +110,8 @@ class Loader:
         flight again and again costs a tenth of the loader's time.
         """
         gc.disable()
+        if self._upkeep is not None:
+            self._upkeep.make_tables(self._registry)
         self._consumer = self._log.open_consumer(
             GROUP, ["raw"], on_assigned=self._assigned, on_revoked=self._revoked, on_lost=self._name_lost
         )
@@ -114,6 +120,7 @@ class Loader:
                 batch = self._consumer.poll(
                     self._settings.batch_records, self._settings.batch_bytes, self._patience_s()
                 )
+                self._adopt(self._latest())
                 if batch is not None:
                     self._handle(batch)
                 if self._pending:
@@ -137,6 +144,10 @@ class Loader:
     def stop(self) -> None:
         """End `run`. From any thread or a signal handler."""
         self._stopping.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """End a wait for records: there is something else to see. From any thread or a signal handler."""
         if self._consumer is not None:
             self._consumer.wake()
 
@@ -201,6 +212,22 @@ class Loader:
         BUFFERED.set(self._buffers.size_bytes)
         FLUSHES.observe(self._clock.monotonic_s() - self._flush_began_s)
         self._at("group_committed")
+
+    def _adopt(self, registry: Registry) -> None:
+        """Go on with these schemas. What was judged by the former ones is committed first, into the columns of its
+        time."""
+        if registry is self._registry:
+            return
+        if self._next:
+            self.flush()
+        self._registry = registry
+        self._registered = _doctypes(registry)
+        self._decoder.adopt(registry)
+        self._buffers.adopt(registry)
+        if self._upkeep is not None:
+            self._upkeep.make_tables(registry)
+        gc.freeze()
+        self._at("schemas_adopted")
 
     def _handle(self, batch: Batch) -> None:
         source, records = batch
@@ -325,7 +352,7 @@ class Loader:
         if self._pending:
             return 0.0
         if self._flush_at_s is None:
-            return IDLE_POLL_S
+            return 0.0 if self._upkeep is not None and self._upkeep.is_behind else IDLE_POLL_S
         return max(self._flush_at_s - self._clock.monotonic_s(), 0.0)
 
     def _wait(self, error: Transient) -> None:
@@ -335,3 +362,7 @@ class Loader:
         if self._stopping.wait(RETRY_S):
             raise _GaveUp
         self.last_error = ""
+
+
+def _doctypes(registry: Registry) -> set[tuple[str, str]]:
+    return {(schema.namespace, schema.doctype) for schema in registry.all()}

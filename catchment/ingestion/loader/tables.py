@@ -123,6 +123,11 @@ class Buffers:
         self._by_doctype.clear()
         self._by_table.clear()
 
+    def adopt(self, registry: Registry) -> None:
+        """Gather by these schemas from the next document on. Only when nothing waits."""
+        self._registry = registry
+        self.forget()
+
     def _open(self, key: tuple[str, str, int]) -> TableBuffer:
         table, shape = table_of(self._registry, *key)
         if shape is None:

@@ -1,18 +1,23 @@
 """What somebody must do now and then so that the platform stays small and fast: the lake's and the log's upkeep.
 
 The first loader does it, between two flushes, one table at a time: old versions are forgotten, small files become
-large ones, old segments of the log go. A failure is an event and is tried again at the next turn.
+large ones, old segments of the log go. A failure is an event and is tried again at the next turn. New schemas get
+their tables first, empty, so that they can be asked before the first ping; those that come with Catchment, with it.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 from catchment.clock import Clock
 from catchment.errors import CatchmentError
 from catchment.events import Events
+from catchment.lake.columns import row_schema
 from catchment.lake.maintenance import maintain
 from catchment.lake.settings import LakeSettings
 from catchment.lake.tables import Lake
 from catchment.log.port import Log
+from catchment.schemas.registry import Registry, Schema
 
 
 class Upkeep:
@@ -30,8 +35,22 @@ class Upkeep:
         self._events = events
         self._log_due_s = clock.monotonic_s()
         self._table_due_s: dict[str, float] = {}
+        self._to_make: deque[Schema] = deque()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the next turn should not wait."""
+        return bool(self._to_make)
+
+    def make_tables(self, registry: Registry) -> None:
+        """Make the tables of these schemas in the next turns, as far as they are not there."""
+        held = set(self._lake.tables())
+        self._to_make = deque(s for s in registry.all() if not s.is_builtin and s.table not in held)
 
     def turn(self) -> None:
+        if self._to_make:
+            self._make(self._to_make.popleft())
+            return
         now_s = self._clock.monotonic_s()
         if self._log_due_s <= now_s:
             self._log_due_s = now_s + self._period_s
@@ -44,6 +63,12 @@ class Upkeep:
                 self._table_due_s[table] = now_s + self._period_s
                 self._maintain(table)
                 return
+
+    def _make(self, schema: Schema) -> None:
+        try:
+            self._lake.ensure(schema.table, row_schema(schema.shape))
+        except CatchmentError as error:
+            self._events.warning("table_not_made", table=schema.table, error=error)
 
     def _maintain(self, table: str) -> None:
         try:
