@@ -103,22 +103,11 @@ class LiveRegistry:
         """Look at the sources once; whether the registry has become another. A change is taken by the second look that
         finds it, or a later one."""
         with self._lock:
-            _ = self.current
-            try:
-                seen = self._look()
-                if seen != self._taken and seen == self._last_look:
-                    trees = self._read()
-                    if self._look() == seen:
-                        self._taken = seen
-                        self._be_readable()
-                        return self._take(trees)
-                self._last_look = seen
-                self._be_readable()
-            except Busy:
-                self._last_look = None
-            except CatchmentError as error:
-                self._be_unreadable(error)
-            return False
+            is_changed = self._look_once()
+        if is_changed:
+            for call in self._followers:
+                call()
+        return is_changed
 
     def watch(self) -> None:
         """Look again and again, on a thread, until `close`; not before somebody has asked for `current`."""
@@ -192,6 +181,24 @@ class LiveRegistry:
             self._stopping.wait(SETTLE_S)
         raise AssertionError("the last attempt returns or raises")
 
+    def _look_once(self) -> bool:
+        _ = self.current
+        try:
+            seen = self._look()
+            if seen != self._taken and seen == self._last_look:
+                trees = self._read()
+                if self._look() == seen:
+                    self._taken = seen
+                    self._be_readable()
+                    return self._take(trees)
+            self._last_look = seen
+            self._be_readable()
+        except Busy:
+            self._last_look = None
+        except CatchmentError as error:
+            self._be_unreadable(error)
+        return False
+
     def _look(self) -> Hashable:
         return tuple(source.look() for source in self._sources)
 
@@ -217,11 +224,7 @@ class LiveRegistry:
         self._tell(problems)
         if not problems:
             self._keep(Good(tuple(trees), self._loaded_ns, registry.identity))
-        if self._registry is before:
-            return False
-        for call in self._followers:
-            call()
-        return True
+        return self._registry is not before
 
     def _swap(self, registry: Registry, loaded_ns: int, *, is_good: bool) -> None:
         self._registry, self._is_good, self._loaded_ns = registry, is_good, loaded_ns
