@@ -1,4 +1,4 @@
-"""Every example of the original pipeline's schemas answers what its name says, and every draft is judged as declared."""
+"""Every example of the original pipeline's schemas answers what its name says; every draft is judged as declared."""
 
 from __future__ import annotations
 
