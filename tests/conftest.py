@@ -99,7 +99,7 @@ def no_process_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def _children() -> set[psutil.Process]:
-    """Descendants of this process, but for those that stay as long as it: multiprocessing's tracker, databases, engines."""
+    """Descendants of this process, but for what stays as long as it: multiprocessing's tracker, servers."""
     found = psutil.Process().children(recursive=True)
     return {child for child in found if not any(word in " ".join(_command(child)) for word in STAYS)}
 

@@ -44,3 +44,9 @@ def column_names(properties: Iterable[str], taken: Collection[str] = ()) -> dict
 def table_name(namespace: str, doctype: str, version: int) -> str:
     """`telemetry`, `new-profile`, 4 → `telemetry.new_profile_v4`."""
     return f"{snake_case(namespace)}.{snake_case(doctype)}_v{version}"
+
+
+def beside(column: str, kind: str, number: int = 1) -> str:
+    """The column for values of another type than `column` has: `total`, `double` → `total__double`, then
+    `total__double_2`. No property has such a name: two underscores never stand together in one."""
+    return f"{column}__{kind}" if number == 1 else f"{column}__{kind}_{number}"

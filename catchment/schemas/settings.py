@@ -24,3 +24,7 @@ class SchemaSettings:
     reload_s: float = option(
         1.0, "How often a running service looks whether schemas have changed.", unit="s", minimum=0.1, maximum=4.0
     )
+    allow_incompatible: tuple[str, ...] = option(
+        (),
+        "Doctypes, `namespace.doctype`, whose schemas may change in place in incompatible ways.",
+    )
