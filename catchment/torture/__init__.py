@@ -5,6 +5,7 @@
     damage.py     tears and flipped bits in the files of the log
     faults.py     how each fault is done, and undone
     verdict.py    the oracle: what was acknowledged against what is in the lake
+    books.py      the ledger as the second oracle: that it balances, and agrees with the first
     run.py        one run: the fleet sends, faults come, everything drains, the oracle judges
 
 The fleet of `producers` writes down each ping when it is answered; that file is what the verdict rests on. Nothing

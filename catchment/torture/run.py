@@ -2,7 +2,7 @@
 
 The report is a folder beside the home: `schedule.jsonl` and `events.jsonl` (what each fault met), `acknowledged.jsonl`
 (the fleet's record, a line a ping, written when it was answered), `damaged.jsonl` (what stood in spoilt segments),
-`offenders.jsonl` and `verdict.json`.
+`ledger.log` (what the ledger told when it counted the rest), `offenders.jsonl` and `verdict.json`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -21,14 +21,16 @@ import orjson
 from catchment.clock import SystemClock
 from catchment.errors import Unavailable
 from catchment.log.port import TopicPartition
+from catchment.platform import Platform
 from catchment.producers.fleet import Fleet
 from catchment.producers.run import Limits, Run
 from catchment.producers.settings import SimulateSettings
 from catchment.producers.tally import Record
+from catchment.torture.books import compare, raw_records, read_ledger
 from catchment.torture.faults import GROUP, Injector
 from catchment.torture.schedule import Fault, lasts_s
 from catchment.torture.stage import PARTITIONS, Stage, wait_for
-from catchment.torture.verdict import Verdict, acknowledged, judge, read_held, write_offenders
+from catchment.torture.verdict import Place, Verdict, judge, read_answers, read_held, write_offenders
 
 STALLED_S = 180.0
 """No ping answered, or no record loaded, for so long: it does not go on."""
@@ -160,18 +162,28 @@ class Torture:
         )
 
     def _judge(self) -> Verdict:
-        platform, damaged = self._stage.platform, self._injector.damaged
+        damaged = self._injector.damaged
         _write_lines(
             self._report / "damaged.jsonl",
             ({"source": source, "offset": offset, "uri": uri} for (source, offset), uri in damaged.items()),
         )
-        with closing(platform.log()) as log, closing(platform.lake()) as lake:
-            verdict = judge(acknowledged(self._report / "acknowledged.jsonl"), read_held(lake, log, damaged))
+        verdict = judge_home(self._stage.platform, self._report, damaged)
         verdict.faults = self._done
         write_offenders(self._report / "offenders.jsonl", verdict.offenders)
         counts = {name: count for name, count in asdict(verdict).items() if name != "offenders"}
         (self._report / "verdict.json").write_bytes(orjson.dumps(counts, option=orjson.OPT_INDENT_2))
         return verdict
+
+
+def judge_home(platform: Platform, report: Path, damaged: Mapping[Place, str]) -> Verdict:
+    """The verdict over a platform that stands still, by the deliveries one by one and by its ledger."""
+    answers = read_answers(report / "acknowledged.jsonl")
+    with closing(platform.log()) as log, closing(platform.lake()) as lake, closing(platform.database()):
+        held = read_held(lake, log, damaged)
+        verdict = judge(answers.acknowledged, held)
+        found, totals = read_ledger(platform, log, report / "ledger.log")
+        compare(verdict, answers, held, raw_records(log), found, totals)
+    return verdict
 
 
 class _Fleet(threading.Thread):

@@ -11,7 +11,7 @@ Each acknowledged delivery is one raw record, so it must be found again as exact
 
 An id that is only in `duplicates` is lost: nobody has what it is said to repeat. `doubled` counts second rows of any
 id, acknowledged or not, and raw records that were reported twice. Ids that were never acknowledged may have landed,
-when only their answer was lost.
+when only their answer was lost. What the ledger says to this is added by `books.py`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from catchment import message
 from catchment.ingestion.decoder.failure import ERRORS_TABLE
+from catchment.ingestion.limits.rows import DEFERRED_TABLE
 from catchment.lake.tables import Lake
 from catchment.log.port import Log, TopicPartition
 
@@ -35,11 +36,27 @@ _READ_RECORDS, _READ_BYTES = 10_000, 16 * 1024 * 1024
 
 Place = tuple[str, int]
 """A raw record: partition as `raw/0`, offset."""
+Total = tuple[str, str]
+"""What the ledger calls a kind of count, and its detail: a table, a code of an error, or nothing."""
+
+
+class Answers(NamedTuple):
+    """By document id, from the fleet's record: deliveries that were answered 200, and all attempts that were not."""
+
+    acknowledged: Counter[str]
+    unanswered: Counter[str]
+
+    @property
+    def ids(self) -> Iterable[str]:
+        return self.acknowledged.keys() | self.unanswered.keys()
 
 
 @dataclass(slots=True)
 class Verdict:
-    """Counts of acknowledged deliveries, and of what should not be. `offenders` names each: (what, id or place)."""
+    """Counts of acknowledged deliveries, and of what should not be. `offenders` names each: (what, id or place).
+
+    `accepted` is what the ledger has; `unanswered` are records whose sender got no answer 200; `disagreements` are
+    lines and totals of the ledger that are not so."""
 
     acknowledged: int = 0
     landed: int = 0
@@ -49,11 +66,14 @@ class Verdict:
     lost: int = 0
     doubled: int = 0
     faults: int = 0
+    accepted: int = 0
+    unanswered: int = 0
+    disagreements: int = 0
     offenders: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        return not self.lost and not self.doubled
+        return not self.lost and not self.doubled and not self.disagreements
 
     @property
     def line(self) -> str:
@@ -63,23 +83,26 @@ class Verdict:
 
 @dataclass(slots=True)
 class Held:
-    """What the platform holds: how often each document id is where, and raw records that are reported twice."""
+    """What the platform holds: how often each document id is where, raw records that are reported twice, and how many
+    records of each kind that the ledger counts."""
 
     rows: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
     drops: Counter[str] = field(default_factory=Counter)
     reported: Counter[Place] = field(default_factory=Counter)
+    totals: Counter[Total] = field(default_factory=Counter)
 
 
-def acknowledged(record: Path) -> Counter[str]:
-    """Document id → deliveries that were answered 200, from the fleet's record."""
-    found: Counter[str] = Counter()
+def read_answers(record: Path) -> Answers:
+    """What the fleet has written down of each delivery."""
+    found = Answers(Counter(), Counter())
     with record.open("rb") as lines:
         for line in lines:
             delivery = orjson.loads(line)
-            if delivery["acknowledged_at"] is not None:
-                found[delivery["document_id"]] += 1
+            is_acknowledged = delivery["acknowledged_at"] is not None
+            found.acknowledged[delivery["document_id"]] += is_acknowledged
+            found.unanswered[delivery["document_id"]] += delivery["attempts"] - is_acknowledged
     return found
 
 
@@ -89,12 +112,17 @@ def read_held(lake: Lake, log: Log, damaged: Mapping[Place, str]) -> Held:
     for table in lake.tables():
         if table == ERRORS_TABLE:
             _read_errors(lake, damaged, held)
+        elif table == DEFERRED_TABLE:
+            held.totals["deferred", ""] += len(_columns(lake, table, "source_offset")[0])
         elif not table.startswith("monitoring."):
-            held.rows.update(_columns(lake, table, "document_id")[0])
+            ids = _columns(lake, table, "document_id")[0]
+            held.rows.update(ids)
+            held.totals["stored", table] += len(ids)
     for number in range(log.topics().get(DUPLICATES_TOPIC, 0)):
         for document_id, place in _duplicates(log, number):
             held.duplicates[document_id] += 1
             held.reported[place] += 1
+            held.totals["duplicates", ""] += 1
     return held
 
 
@@ -108,7 +136,7 @@ def judge(acks: Mapping[str, int], held: Held) -> Verdict:
         drops = min(held.drops[document_id], left - landed - errors)
         left -= landed + errors + drops
         repeats = min(held.duplicates[document_id], left)
-        if repeats == deliveries:  # all of them repeat what nobody has
+        if 0 < repeats == deliveries:  # all of them repeat what nobody has
             repeats -= 1
         left -= repeats
         verdict.landed += landed
@@ -134,6 +162,7 @@ def _read_errors(lake: Lake, damaged: Mapping[Place, str], held: Held) -> None:
     for code, document_id, uri, source, offset in zip(*_columns(lake, ERRORS_TABLE, *names), strict=True):
         place = (source, offset)
         held.reported[place] += 1
+        held.totals["dropped" if code == RECORD_LOST else "errors", code] += 1
         if code == RECORD_LOST:
             held.drops.update(_components(damaged.get(place, "")))
         elif document_id is not None:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from catchment.clock import SystemClock
+from catchment.config import load
 from catchment.events import Events
 from catchment.lake.open import open_lake
 from catchment.lake.settings import CatalogSettings, ObjectsSettings
-from catchment.log.open import open_log
-from catchment.log.settings import LogSettings
-from catchment.torture.verdict import Verdict, acknowledged, judge, read_held
+from catchment.platform import SECTIONS, Platform
+from catchment.torture.run import judge_home
+from catchment.torture.verdict import Verdict
 
 PINGS, FAULTS = 5000, 20
 
@@ -45,16 +48,11 @@ def tortured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tortured]:
 
 
 def judged(folder: Path) -> Verdict:
-    home, clock, events = folder / "home", SystemClock(), Events("test")
-    log = open_log(LogSettings(), home, clock, events)
-    lake = open_lake(CatalogSettings(), ObjectsSettings(), home, clock, events)
     lines = (folder / "report" / "damaged.jsonl").read_text(encoding="utf-8").splitlines()
     damaged = {(place["source"], place["offset"]): place["uri"] for place in map(json.loads, lines)}
-    try:
-        return judge(acknowledged(folder / "report" / "acknowledged.jsonl"), read_held(lake, log, damaged))
-    finally:
-        log.close()
-        lake.close()
+    return judge_home(
+        Platform(load(SECTIONS, None, {"CATCHMENT_HOME__PATH": str(folder / "home")})), folder / "report", damaged
+    )
 
 
 def test_a_tortured_platform_loses_and_doubles_nothing(tortured: Tortured) -> None:
@@ -65,6 +63,8 @@ def test_a_tortured_platform_loses_and_doubles_nothing(tortured: Tortured) -> No
     assert int(counts["landed"]) > PINGS * 0.85
     assert int(counts["errors"]) > 0
     assert int(counts["duplicates"]) > 0
+    assert counts["disagreements"] == "0"
+    assert int(counts["accepted"]) == int(counts["acknowledged"]) + int(counts["unanswered"])
 
 
 def test_the_report_tells_what_each_fault_met(tortured: Tortured) -> None:
@@ -82,12 +82,27 @@ def test_a_planted_loss_is_found_and_named(tortured: Tortured) -> None:
     never_sent = "11111111-2222-4333-8444-555555555555"
     try:
         with record.open("ab") as file:
-            line = {"document_id": never_sent, "acknowledged_at": "2026-01-01T00:00:00+00:00"}
+            line = {"document_id": never_sent, "attempts": 1, "acknowledged_at": "2026-01-01T00:00:00+00:00"}
             file.write(json.dumps(line).encode() + b"\n")
         verdict = judged(tortured.folder)
     finally:
         record.write_bytes(before)
     assert (verdict.lost, verdict.doubled, verdict.offenders) == (1, 0, [("lost", never_sent)])
+
+
+def test_a_miscount_planted_in_the_ledger_is_found_and_named(tortured: Tortured) -> None:
+    change = (
+        "UPDATE ledger SET stored = stored + ?, balance = balance - ? WHERE rowid = (SELECT min(rowid) FROM ledger)"
+    )
+    with closing(sqlite3.connect(tortured.folder / "home" / "catchment.db", isolation_level=None)) as database:
+        database.execute(change, (1, 1))
+        verdict = judged(tortured.folder)
+        database.execute(change, (-1, -1))
+    assert not verdict.is_clean
+    assert (verdict.lost, verdict.doubled, verdict.disagreements) == (0, 0, 1)
+    ((what, which),) = verdict.offenders
+    assert what == "ledger"
+    assert "balance -1" in which or "do not balance together: -1" in which
 
 
 def test_a_planted_double_is_found_and_named(tortured: Tortured) -> None:
@@ -100,4 +115,4 @@ def test_a_planted_double_is_found_and_named(tortured: Tortured) -> None:
     lake.close()
     verdict = judged(tortured.folder)
     doubled = row.column("document_id")[0].as_py()
-    assert (verdict.lost, verdict.doubled, verdict.offenders) == (0, 1, [("doubled", doubled)])
+    assert (verdict.lost, verdict.doubled, verdict.offenders[0]) == (0, 1, ("doubled", doubled))
