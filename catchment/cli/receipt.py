@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +14,9 @@ from catchment.clock import utc
 from catchment.platform import Platform
 
 if TYPE_CHECKING:
-    from catchment.ingestion.inspection.receipts import Receipt
+    from rich.progress import TaskID
+
+    from catchment.ingestion.inspection.receipts import Receipt, Say
 
 _OUTCOMES = {
     "document": "kept",
@@ -36,7 +40,8 @@ def receipt(platform: Platform, document_id: str, everywhere: bool, output: str)
     """
     from catchment.ingestion.inspection.receiptjson import answer_json
 
-    found, searched = platform.receipts().find(document_id, everywhere=everywhere)
+    with _bar() as say:
+        found, searched = platform.receipts().find(document_id, everywhere=everywhere, say=say)
     if output == "json":
         click.echo(orjson.dumps(answer_json(document_id, found, searched), option=orjson.OPT_INDENT_2))
     elif found:
@@ -48,6 +53,30 @@ def receipt(platform: Platform, document_id: str, everywhere: bool, output: str)
             click.echo("An older document, or one that a replay brought in: add --everywhere.")
     if not found:
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _bar() -> Iterator[Say]:
+    """Shows on a terminal what is looked through; it is gone when the answer comes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("Looking through {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        bars: dict[str, TaskID] = {}
+
+        def say(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = shown.add_task(what)
+            shown.update(bars[what], completed=done, total=total)
+
+        yield say
 
 
 def told(one: Receipt) -> list[str]:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from catchment.clock import Clock
 from catchment.errors import CatchmentError, Malformed
+from catchment.ingestion.decoder.uri import MAX_TEXT_CHARS
 from catchment.ingestion.inspection.opened import hide_clients
 from catchment.ingestion.inspection.receiptjson import answer_json
 from catchment.web.guard import refuse_foreign
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from catchment.ingestion.inspection.receipts import Receipt, Receipts, Searched
 
 STAGES = ("accepted", "decoded", "stored")
-MAX_CHARS = 64
+MAX_CHARS = MAX_TEXT_CHARS + 1
+"""Of an id that is asked for: one more than the longest that there may be, which is then refused."""
 
 
 class ReceiptPages:

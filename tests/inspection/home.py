@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from catchment import config as configuration
+from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.inspection.failures import Failures
 from catchment.ingestion.inspection.receipts import Receipts
 from catchment.ingestion.limits.settings import LimitSettings
@@ -28,7 +29,8 @@ def body(**changes: object) -> bytes:
 class Home:
     """A platform over a folder; `send` puts raw records behind those that are there, `load` lets a loader work."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **settings: str) -> None:
+        """`settings` are variables of the environment."""
         path.mkdir()
         self.path = path
         schemas = scene.write_schemas(path)
@@ -36,6 +38,7 @@ class Home:
             "CATCHMENT_HOME__PATH": str(path),
             "CATCHMENT_SCHEMAS__PATHS": str(schemas),
             "CATCHMENT_LOG__MIN_FREE_BYTES": "0",
+            **settings,
         }
         self.platform = Platform(configuration.load(SECTIONS, environment=self.environment))
         self.log = self.platform.log()
@@ -53,7 +56,8 @@ class Home:
         return document_id
 
     def load(self, limits: LimitSettings | None = None) -> None:
-        scene.run_loader(self.path, None, limits=limits)
+        decoder = self.platform.config.section(DecoderSettings)
+        scene.run_loader(self.path, None, limits=limits, decoder=decoder)
 
     def failures(self) -> Failures:
         return self.platform.failures()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,49 @@ def test_an_unknown_id_tells_what_was_searched(home: Home) -> None:
 def test_what_is_no_id_is_refused(home: Home, text: str) -> None:
     with pytest.raises(Malformed, match="must be a UUID"):
         home.receipts().find(text)
+
+
+@pytest.fixture
+def lenient(tmp_path: Path) -> Home:
+    return Home(tmp_path / "lenient", CATCHMENT_DECODER__LENIENT_NAMESPACES="shop")
+
+
+@pytest.mark.parametrize(
+    ("document_id", "path"),
+    [("order-17", "order-17"), ("Bestellung Nr. 17 – é", "Bestellung%20Nr.%2017%20%E2%80%93%20%C3%A9")],
+)
+def test_an_id_of_a_lenient_namespace_is_found_at_every_stage(lenient: Home, document_id: str, path: str) -> None:
+    lenient.send(body(), uri=f"/submit/shop/order/1/{path}")
+    ((receipt,), _) = lenient.receipts().find(document_id)
+    assert (receipt.doctype, receipt.stage, receipt.outcome) == ("order", "accepted", "waiting")
+    lenient.load()
+    ((receipt,), _) = lenient.receipts().find(document_id)
+    assert (receipt.stage, receipt.outcome, receipt.table) == ("stored", "document", "shop.order_v1")
+    assert lenient.receipts().find(document_id.swapcase())[0] == []
+
+
+def test_a_uuid_in_capitals_is_found_where_ids_may_be_any_text(lenient: Home) -> None:
+    document_id = lenient.send(body())
+    lenient.load()
+    ((receipt,), _) = lenient.receipts().find(document_id.upper())
+    assert receipt.stage == "stored"
+
+
+@pytest.mark.parametrize("text", ["", "a/b", "..", "x" * 257, "a\nb", "\x1b[31m"])
+def test_what_no_lenient_path_can_hold_is_refused_with_the_rule(lenient: Home, text: str) -> None:
+    with pytest.raises(Malformed, match="1 to 256 printable characters without /"):
+        lenient.receipts().find(text)
+
+
+def test_a_search_tells_how_far_it_is(home: Home) -> None:
+    home.send(body())
+    home.load()
+    home.send(body())
+    told: list[tuple[str, int, int]] = []
+    home.receipts().find(str(uuid.uuid4()), everywhere=True, say=lambda *step: told.append(step))
+    assert told[0] == ("submissions that wait", 1, 1)
+    assert told[-1][0] == "tables"
+    assert told[-1][1] == told[-1][2] > 1
 
 
 def test_a_schema_that_came_later_does_not_hide_the_row(home: Home) -> None:

@@ -160,17 +160,18 @@ def run_loader(
     flush_bytes: int = 1024,
     flush_s: float = 60.0,
     limits: LimitSettings | None = None,
+    decoder: DecoderSettings | None = None,
 ) -> None:
     """Load everything; what a child process does. Writes the points passed to `journal`."""
     log, lake = open_parts(home)
     clock, events = SystemClock(), Events("loader", sys.stderr)
     deduplicator = Deduplicator(home / "deduplication", DeduplicationSettings(), clock, events)
     registry = Registry.load([home / "schemas"])
-    decoder = Decoder(registry, Geo(GeoSettings(), clock, events), DecoderSettings())
+    chain = Decoder(registry, Geo(GeoSettings(), clock, events), decoder or DecoderSettings())
     points = CrashPoints(log, die_at)
     settings = LoaderSettings(flush_s=flush_s, flush_bytes=flush_bytes, batch_records=4)
     limiter = Limiter(limits or LimitSettings(), home / "limits", clock, events)
-    loader = Loader(settings, log, lake, registry, decoder, deduplicator, clock, events, limiter=limiter, at=points)
+    loader = Loader(settings, log, lake, registry, chain, deduplicator, clock, events, limiter=limiter, at=points)
     points.loader = loader
     loader.run()
     deduplicator.close()

@@ -103,10 +103,17 @@ def _read_as_in_2018(uri: str) -> tuple[Route, str] | None:
     else:
         document_id = parts[3]
         route = _generic_route(_SUBMIT + "/".join(parts[: _GENERIC_PARTS - 1]))
-    if isinstance(route, str) or not _is_plain(document_id):
-        return None
-    lower = document_id.lower()
-    return route, lower if _UUID.fullmatch(lower) else document_id
+    kept = read_document_id(document_id, is_lenient=True)
+    return None if isinstance(route, str) or kept is None else (route, kept)
+
+
+def read_document_id(text: str, is_lenient: bool) -> str | None:
+    """A document id as it is kept: a UUID in lower case; where it is lenient, also any other component of a path. None
+    for anything else."""
+    lower = text.lower()
+    if _UUID.fullmatch(lower):
+        return lower
+    return text if is_lenient and _is_plain(text) and "/" not in text and text not in (".", "..") else None
 
 
 @lru_cache(CACHED_ROUTES)

@@ -29,4 +29,5 @@ def open_receipts(
 ) -> Receipts:
     """Receipts of a home. They tell no place, so their decoder looks none up."""
     decodes = Decoder(registry, Geo(GeoSettings(), clock, Events("receipts")), decoder)
-    return Receipts(log, engine, registry, decodes, failures, home / DIRECTORY, window)
+    is_lenient = bool(decoder.lenient_namespaces)
+    return Receipts(log, engine, registry, decodes, failures, home / DIRECTORY, window, is_lenient=is_lenient)

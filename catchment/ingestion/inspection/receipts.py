@@ -16,34 +16,32 @@ all rows of all tables are looked through. What the backlog holds beyond `SEARCH
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from catchment.clock import utc
-from catchment.errors import Malformed, Missing, QueryError
+from catchment.errors import Malformed, QueryError
 from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
+from catchment.ingestion.decoder.uri import MAX_TEXT_CHARS, read_document_id
 from catchment.ingestion.deduplication import DeduplicationSettings, Known, doctype_hash, look_up
+from catchment.ingestion.inspection.backlog import backlog, handled, may_hold, raw_record, waiting
 from catchment.ingestion.inspection.failures import Failures, Found
 from catchment.ingestion.inspection.moments import nanoseconds, sql_moment, sql_text
 from catchment.ingestion.landfill.archiver import GROUP as ARCHIVER
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
-from catchment.ingestion.loader.loop import GROUP
-from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, next_source_offset
 from catchment.log.port import Log, Record, TopicPartition
-from catchment.message import field_prefix
 from catchment.query.port import Limits, QueryEngine
 from catchment.schemas.names import table_name
 from catchment.schemas.registry import Registry
 
-SEARCH_BYTES = 2 * 1024**3
-_READ_RECORDS, _READ_BYTES = 10_000, 8 * 1024 * 1024
 _QUERY_S = 20.0
 _SECOND_NS = 1_000_000_000
-_PATH = field_prefix("uri") + b"\x22"
-"""What stands before the length of the path in a raw record; the path has less than 16,384 bytes."""
+
+Say = Callable[[str, int, int], None]
+"""Is told what is looked through, how much of it is done, and how much there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +108,11 @@ class Receipts:
         failures: Failures,
         ids: Path,
         window: DeduplicationSettings,
+        *,
+        is_lenient: bool = False,
     ) -> None:
-        """`ids` is the directory of the loaders' window."""
+        """`ids` is the directory of the loaders' window; `is_lenient` tells whether some namespace takes ids that are
+        no UUIDs."""
         self._log = log
         self._engine = engine
         self._registry = registry
@@ -119,37 +120,44 @@ class Receipts:
         self._failures = failures
         self._ids = ids
         self._window = window
+        self._is_lenient = is_lenient
 
-    def find(self, document_id: str, *, everywhere: bool = False) -> tuple[list[Receipt], Searched]:
-        """All receipts of a document id, the first delivery first. Raises Malformed when it is no UUID.
+    def find(
+        self, document_id: str, *, everywhere: bool = False, say: Say = lambda what, done, total: None
+    ) -> tuple[list[Receipt], Searched]:
+        """All receipts of a document id, the first delivery first. Raises Malformed when it is no UUID, nor, where
+        namespaces are lenient, another id that the decoder takes.
 
         `everywhere` looks through the rows of all tables too, which takes seconds for each 10 million."""
-        wanted = _checked(document_id)
-        wanted_bytes = wanted.encode()
+        wanted = _checked(document_id, self._is_lenient)
+        wanted_bytes = wanted.lower().encode()
         window = look_up(self._ids, self._window, wanted)
         receipts = [self._known(wanted, known) for known in window.known]
         receipts += [self._refused(found) for found in self._failures.of_document(wanted)]
         receipts += self._deferred(wanted)
         seen = {receipt.source for receipt in receipts}
-        waiting, is_whole = 0, True
-        for source, records in self._backlog():
+        looked, total, is_whole = 0, waiting(self._log), True
+        for source, records in backlog(self._log):
             if records is None:
                 is_whole = False
                 continue
-            waiting += len(records)
+            looked += len(records)
+            say("submissions that wait", looked, total)
             for record in records:
-                if _may_hold(record.payload, wanted_bytes) and f"{source}@{record.offset}" not in seen:
+                if may_hold(record.payload, wanted_bytes) and f"{source}@{record.offset}" not in seen:
                     receipt = self._waiting(wanted, source, record, receipts)
                     if receipt is not None:
                         receipts.append(receipt)
         if everywhere:
             rows = {(receipt.table, receipt.accepted_ns // 1000) for receipt in receipts}
-            receipts += [row for row in self._in_tables(wanted) if (row.table, row.accepted_ns // 1000) not in rows]
-        return sorted(receipts, key=_order), Searched(window.begin_ns, waiting, is_whole, everywhere)
+            receipts += [
+                row for row in self._in_tables(wanted, say) if (row.table, row.accepted_ns // 1000) not in rows
+            ]
+        return sorted(receipts, key=_order), Searched(window.begin_ns, looked, is_whole, everywhere)
 
     def _known(self, document_id: str, known: Known) -> Receipt:
         """The receipt of a document that was accepted within the window."""
-        raw = self._raw(known.source, known.offset) if known.source is not None else None
+        raw = raw_record(self._log, known.source, known.offset) if known.source is not None else None
         outcome = self._decoder.decode(raw, known.source, known.offset) if raw and known.source else None
         again_ns = known.latest_ns if known.latest_ns > known.accepted_ns else None
         receipt = Receipt(
@@ -216,11 +224,13 @@ class Receipts:
             )
         return receipts
 
-    def _in_tables(self, document_id: str) -> list[Receipt]:
+    def _in_tables(self, document_id: str, say: Say) -> list[Receipt]:
         """Receipts of all rows of this id, wherever they are; which raw record they are of is not known any more."""
         schemas = {schema.table: schema for schema in self._registry.all()}
         receipts = []
-        for table in [row["name"] for row in self._rows("show tables")]:
+        tables = [row["name"] for row in self._rows("show tables")]
+        for number, table in enumerate(tables, start=1):
+            say("tables", number, len(tables))
             namespace = table.partition(".")[0]
             if namespace == ERRORS_TABLE.partition(".")[0]:
                 continue
@@ -282,7 +292,7 @@ class Receipts:
         if outcome.document_id != document_id:
             return None
         namespace, doctype = outcome.namespace or "", outcome.doctype or ""
-        is_decoded = record.offset < self._handled(source)
+        is_decoded = record.offset < handled(self._log, source)
         first = next(
             (
                 other
@@ -305,53 +315,6 @@ class Receipts:
             duplicate_of=first.source if is_repeat and first else "",
         )
 
-    def _backlog(self) -> Iterator[tuple[TopicPartition, list[Record] | None]]:
-        """What the loader has not committed, in portions; None for a partition of which there is more than we read."""
-        for number in range(self._log.topics().get("raw", 0)):
-            source = TopicPartition("raw", number)
-            bounds = self._log.bounds(source)
-            reader = self._log.open_reader(source, max(self._log.committed(GROUP, source) or 0, bounds.start))
-            try:
-                size_bytes = 0
-                while reader.position < bounds.end:
-                    if size_bytes > SEARCH_BYTES:
-                        yield source, None
-                        break
-                    try:
-                        records = reader.read(_READ_RECORDS, _READ_BYTES, 0.0)
-                    except Missing:  # the loader is behind it and retention took it, between the two calls
-                        reader.seek(self._log.bounds(source).start)
-                        continue
-                    size_bytes += sum(len(record.payload) for record in records)
-                    yield source, records
-            finally:
-                reader.close()
-
-    def _handled(self, source: TopicPartition) -> int:
-        """The raw offset before which the loader has handed everything out."""
-        topics = self._log.topics()
-        return max(
-            next_source_offset(self._log, TopicPartition(topic, source.partition))
-            if source.partition < topics.get(topic, 0)
-            else 0
-            for topic in OUTPUT_TOPICS
-        )
-
-    def _raw(self, source: TopicPartition, offset: int) -> bytes | None:
-        """The raw record; None when retention has taken it."""
-        if source.partition >= self._log.topics().get(source.topic, 0):
-            return None
-        bounds = self._log.bounds(source)
-        if not bounds.start <= offset < bounds.end:
-            return None
-        reader = self._log.open_reader(source, offset)
-        try:
-            return reader.read(1, 1, 0.0)[0].payload
-        except Missing:
-            return None
-        finally:
-            reader.close()
-
     def _is_archived(self, source: TopicPartition | None, offset: int) -> bool | None:
         committed = None if source is None else self._log.committed(ARCHIVER, source)
         return None if committed is None else offset < committed
@@ -369,26 +332,22 @@ class Receipts:
         ]
 
 
-def _checked(document_id: str) -> str:
-    try:
-        return str(uuid.UUID(document_id))
-    except ValueError as error:
-        raise Malformed(
-            f"looking for a receipt: {document_id[:80]!r} is no document id, must be a UUID as it stands in the "
-            "submission's path"
-        ) from error
-
-
-def _may_hold(payload: bytes, document_id: bytes) -> bool:
-    """Whether the path in a raw record may name this id. Looks no further than the path: a fiftieth of decoding, and a
-    search through all of a body costs twenty times as much."""
-    at = payload.find(_PATH)
-    head = payload[at + len(_PATH) : at + len(_PATH) + 2]
-    if at < 0 or len(head) < 2:  # not as our edge writes it
-        return document_id in payload.lower()
-    length = head[0] if head[0] < 128 else head[0] - 128 + 128 * head[1]
-    begin = at + len(_PATH) + 1
-    return document_id in payload[begin : begin + 1 + length].lower()
+def _checked(document_id: str, is_lenient: bool) -> str:
+    """The id as the decoder keeps it. Raises Malformed when it keeps none such."""
+    found = read_document_id(document_id, is_lenient)
+    if found is None and not is_lenient:
+        try:
+            return str(uuid.UUID(document_id))  # without hyphens, in braces
+        except ValueError:
+            found = None
+    if found is None:
+        rule = "a UUID as it stands in the submission's path"
+        if is_lenient:
+            rule += (
+                f", or, as [decoder] lenient_namespaces is set, 1 to {MAX_TEXT_CHARS} printable characters without /"
+            )
+        raise Malformed(f"looking for a receipt: {document_id[:80]!r} is no document id, must be {rule}")
+    return found
 
 
 def _order(receipt: Receipt) -> tuple[int, str]:
