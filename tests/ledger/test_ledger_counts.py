@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pytest
 import sqlalchemy as sa
 
 from catchment.database.database import Database
@@ -160,12 +161,12 @@ def lose(home: Path, after: int) -> tuple[int, int]:
     return int(lost.stem), int(later.stem)
 
 
-def name_lost(home: Path, first: int, next_: int) -> None:
+def name_lost(home: Path, first: int, next_: int, found_ns: int = loading.START_NS) -> None:
     """Errors that name the lost records, as the loader writes them."""
     _, lake = loading.open_parts(home)
     rows = FailureRows()
     for offset in range(first, next_):
-        failure = Failure("read", "record_lost", "", "", (), loading.START_NS, b"", None, None, None, b"")
+        failure = Failure("read", "record_lost", "", "", (), found_ns, b"", None, None, None, b"")
         rows.append(failure, TopicPartition("raw", 0), offset)
     lake.commit("monitoring.errors", rows.take(), {})
 
@@ -188,10 +189,12 @@ def test_records_that_nobody_can_read_are_accepted_and_dropped_by_name(home: Pat
     assert {row["detail"] for row in details(database, scene.EVER) if row["kind"] == "dropped"} == {"record_lost"}
 
 
+@pytest.mark.parametrize("clock_set_back_s", [0, 12 * 3600])
 def test_records_that_only_the_loader_missed_are_not_taken_for_an_imbalance(
-    home: Path, expected: loading.Expected, database: Database
+    home: Path, expected: loading.Expected, database: Database, clock_set_back_s: int
 ) -> None:
-    """The ledger has counted them where they belong, the loader at no time: only together they balance."""
+    """The ledger has counted them where they belong, the loader at no time: only together they balance; also when they
+    were missed at an earlier time than they came."""
     clock = scene.clock_after()
     scene.count_all(home, database, clock)
     _, lake = loading.open_parts(home)
@@ -199,7 +202,7 @@ def test_records_that_only_the_loader_missed_are_not_taken_for_an_imbalance(
     scene.rewrite(
         lake, "shop.order_v1", lambda rows: rows.filter(pc.invert(pc.is_in(rows.column("document_id"), gone)))
     )
-    name_lost(home, 3, 5)
+    name_lost(home, 18, 20, loading.START_NS - clock_set_back_s * 10**9)
     scene.count_all(home, database, clock)
     clock.advance(scene.LATER_S)
     found = scene.read(home, database, clock)

@@ -90,9 +90,12 @@ class TableCounter:
         page.moves[label(name)] = (known, current.snapshot_id)
 
     def _gap(self, source: TopicPartition, first: int, next_: int, found_s: int) -> Gap:
-        """The minutes around lost records cannot be judged: the ledger may have read them when they were there."""
-        since_s = minute_at(self._log, source, first - 1)
-        return Gap(f"lost {source}", first, next_, LOST, since_s, max(minute_at(self._log, source, next_), found_s))
+        """The minutes around lost records cannot be judged: the ledger may have read them when they were there. A clock
+        that was set back in between makes the earlier record the later minute."""
+        before_s = minute_at(self._log, source, first - 1)
+        after_s = minute_at(self._log, source, next_) or found_s
+        since_s, until_s = min(before_s, after_s), max(before_s, after_s, found_s)
+        return Gap(f"lost {source}", first, next_, LOST, since_s, until_s)
 
 
 def label(table: str) -> str:

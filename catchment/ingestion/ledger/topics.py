@@ -144,8 +144,9 @@ class TopicCounter:
         """Note that the records from the next one to `offset` are gone; `heading` is the one's behind them."""
         first = self._next[source]
         reason = "uncounted" if self._log.bounds(source).start > first else "damaged"
-        since_s = self._minutes.get(source) or minute_at(self._log, source, first - 1)
-        until_s = max(heading.minute_s, since_s)
+        before_s = self._minutes.get(source) or minute_at(self._log, source, first - 1)
+        after_s = heading.minute_s or before_s
+        since_s, until_s = min(before_s, after_s), max(before_s, after_s)  # the clock may have been set back
         page.gaps.append(Gap(self._streams.label(source), first, offset, reason, since_s, until_s))
         self._events.error("ledger_gap", source=source, first=first, next=offset, reason=reason)
         if reason == "damaged" and self._streams is ARRIVING and source.topic == "raw":
