@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catchment.ingestion.inspection.lines import excerpt, numbered, place_of, resolved, steps_of
+from catchment.ingestion.inspection.lines import excerpt, numbered
+from catchment.schemas.pointers import place_of, resolved, steps_of
 
 TEXT = """{
   "a": [1, {"b": "x\\"y}"}, [2]],

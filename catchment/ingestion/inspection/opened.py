@@ -15,7 +15,8 @@ import orjson
 from catchment.errors import Incompatible
 from catchment.ingestion.decoder.body import gunzip, parse
 from catchment.ingestion.decoder.failure import Failure, Refusal
-from catchment.ingestion.inspection.lines import Line, numbered, place_of, resolved, steps_of
+from catchment.ingestion.inspection.lines import Line, numbered
+from catchment.schemas.pointers import place_of, resolved, steps_of
 
 if TYPE_CHECKING:
     from catchment.schemas.registry import Registry, Schema

@@ -1,0 +1,156 @@
+"""Reading a schema as a person does: with its `$ref`s and `allOf` written out, each part still where the file has it.
+
+`Node` is one subschema with its place. What it gives are its keywords with those of what it points to, and its inner
+subschemas, by the way in which a document reaches them. A `$ref` that leads back to where it came from, or nowhere, is
+left as it stands. `reading.py` decides what is a column; this is for what people are told about a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catchment.schemas.pointers import child, pointer_of, steps_of
+from catchment.schemas.references import References
+
+ALTERNATIVES = ("oneOf", "anyOf")
+Steps = tuple[str | int, ...]
+_NOTES = ("title", "description", "examples")
+"""What counts beside a `$ref` also where the draft gives no meaning to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A subschema: its keywords, `$ref` and `allOf` written out, and where each of its inner ones stands."""
+
+    keywords: Mapping[str, Any]
+    steps: Steps
+    properties: Mapping[str, tuple[Any, Steps]]
+    """Those of `allOf`, and of each alternative, are among them."""
+    seen: tuple[str, ...] = ()
+    """The references that led here."""
+    is_circular: bool = False
+
+    @property
+    def pointer(self) -> str:
+        return pointer_of(self.steps)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The types that a value may have, as the schema declares them or as its keywords tell; empty for any."""
+        declared = self.keywords.get("type")
+        if isinstance(declared, str):
+            return (declared,)
+        if isinstance(declared, list):
+            return tuple(kind for kind in declared if isinstance(kind, str))
+        if "properties" in self.keywords or "patternProperties" in self.keywords:
+            return ("object",)
+        if "items" in self.keywords or "prefixItems" in self.keywords:
+            return ("array",)
+        values = self.keywords.get("enum")
+        if isinstance(values, list):
+            return tuple(dict.fromkeys(kind_of(value) for value in values))
+        return (kind_of(self.keywords["const"]),) if "const" in self.keywords else ()
+
+    def values(self) -> Iterator[tuple[str, Any, Steps]]:
+        """What the values of keys must be that `properties` does not name: pattern or "", subschema, place."""
+        patterns = self.keywords.get("patternProperties")
+        if isinstance(patterns, Mapping):
+            for pattern, inner in patterns.items():
+                if inner:
+                    yield pattern, inner, (*self.steps, "patternProperties", pattern)
+        inner = self.keywords.get("additionalProperties")
+        if isinstance(inner, Mapping) and inner:
+            yield "", inner, (*self.steps, "additionalProperties")
+
+    @property
+    def item(self) -> tuple[Any, Steps] | None:
+        """The one kind of items of an array."""
+        inner = self.keywords.get("items")
+        return (inner, (*self.steps, "items")) if isinstance(inner, Mapping) and not self.positions else None
+
+    @property
+    def positions(self) -> list[tuple[Any, Steps]]:
+        """The items of a tuple."""
+        for key in ("prefixItems", "items"):
+            parts = self.keywords.get(key)
+            if isinstance(parts, list):
+                return [(inner, (*self.steps, key, number)) for number, inner in enumerate(parts)]
+        return []
+
+
+class Nodes:
+    """The subschemas of one file. References are followed as the transpiler does, by the rules of the file's draft."""
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.root = root
+        self._references = References(root)
+
+    def read(self, schema: Any, steps: Steps = (), seen: tuple[str, ...] = ()) -> Node:
+        """The subschema at `steps`; `seen` are the references on the way to it."""
+        if not isinstance(schema, Mapping):
+            return Node({}, steps, {}, seen)
+        found = _Gathered(self._references, seen)
+        found.take(schema, steps, is_alternative=False)
+        return Node(found.keywords, steps, found.properties, found.seen, found.is_circular)
+
+    def at(self, pointer: str) -> Node:
+        """The subschema to which a pointer leads."""
+        steps = steps_of(pointer)
+        found: Any = self.root
+        for step in steps:
+            found = child(found, step)
+        return self.read(found, tuple(steps))
+
+    def target(self, schema: Mapping[str, Any]) -> str | None:
+        """The pointer to what the `$ref` of a subschema leads to; None when that is not in the file."""
+        found = self._references.resolve(schema, schema.get("$ref"))
+        return found[1] if found is not None else None
+
+
+class _Gathered:
+    """What of a subschema has been read, with what it refers to and what `allOf` adds."""
+
+    def __init__(self, references: References, seen: tuple[str, ...]) -> None:
+        self.keywords: dict[str, Any] = {}
+        self.properties: dict[str, tuple[Any, Steps]] = {}
+        self.seen = seen
+        self.is_circular = False
+        self._references = references
+
+    def take(self, part: Any, at: Steps, is_alternative: bool) -> None:
+        if not isinstance(part, Mapping):
+            return
+        target = self._references.resolve(part, part["$ref"]) if "$ref" in part else None
+        if target is not None and self._references.stand_alone:
+            part = {key: value for key, value in part.items() if key in _NOTES}
+        names = part.get("properties")
+        if isinstance(names, Mapping):
+            for name, inner in names.items():
+                self.properties.setdefault(name, (inner, (*at, "properties", name)))
+        if not is_alternative:
+            for key, value in part.items():
+                if key == "required" and isinstance(value, list) and isinstance(self.keywords.get(key), list):
+                    self.keywords[key] = [*self.keywords[key], *value]
+                else:
+                    self.keywords.setdefault(key, value)
+        if target is not None:
+            found, pointer = target
+            if pointer in self.seen:
+                self.is_circular = True
+            else:
+                self.seen = (*self.seen, pointer)
+                self.take(found, tuple(steps_of(pointer)), is_alternative)
+        for key in ("allOf", *ALTERNATIVES):
+            parts = part.get(key)
+            for number, inner in enumerate(parts if isinstance(parts, list) else ()):
+                self.take(inner, (*at, key, number), is_alternative or key != "allOf")
+
+
+def kind_of(value: Any) -> str:
+    """The JSON type of a value; a whole number is an integer."""
+    for kind, types in (("boolean", bool), ("string", str), ("integer", int), ("number", float), ("array", list)):
+        if isinstance(value, types):
+            return kind
+    return "null" if value is None else "object"
