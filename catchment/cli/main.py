@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -34,20 +35,23 @@ COMMANDS = {
     "describe": "catchment.cli.sql:describe",
     "landfill": "catchment.cli.landfill:landfill",
     "replay": "catchment.cli.replay:replay",
+    "schema": "catchment.cli.schema:schema",
 }
 """Command name → where it lives, in the order in which help lists them."""
 
 
 class LateGroup(click.Group):
-    """Imports a command's module when the command is asked for."""
+    """Imports a command's module when the command is asked for. `places` is name → where it lives."""
+
+    places: ClassVar[Mapping[str, str]] = COMMANDS
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.places)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.places:
             return None
-        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        module, _, attribute = self.places[cmd_name].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command

@@ -51,8 +51,8 @@ RESERVED_COLUMNS = (
 CLIENT_ID_PROPERTIES = ("clientId", "client_id", "clientID")
 """Where a document may have its client's id, as the decoder looks for it."""
 
-_NAMESPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-_FILE = re.compile(r"(?P<doctype>[A-Za-z0-9][A-Za-z0-9-]*)\.(?P<version>0|[1-9]\d{0,8})\.schema\.json")
+NAMESPACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
+FILE_NAME = re.compile(r"(?P<doctype>[A-Za-z0-9][A-Za-z0-9-]*)\.(?P<version>0|[1-9]\d{0,8})\.schema\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,14 +222,14 @@ def _found(tree: Tree, problems: list[str]) -> dict[Key, Schema]:
     for name in sorted(tree.files):
         path = Path(tree.place, name)
         namespace, _, file = name.split("/")
-        named = _FILE.fullmatch(file)
+        named = FILE_NAME.fullmatch(file)
         if named is None:
             problems.append(
                 f"schema {path}: left out: the name must be <doctype>.<version>.schema.json, the doctype of "
                 f"letters, digits and -, the version of at most 9 digits without a leading 0"
             )
             continue
-        if _NAMESPACE.fullmatch(namespace) is None:
+        if NAMESPACE_NAME.fullmatch(namespace) is None:
             problems.append(f"schema {path}: left out: the namespace {namespace} must be of letters, digits and -")
             continue
         key = (namespace, named["doctype"], int(named["version"]))

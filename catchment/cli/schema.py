@@ -1,0 +1,44 @@
+"""`catchment schema`: write, check and publish schemas. The subcommands are imported when they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import click
+import orjson
+
+from catchment.cli.main import LateGroup
+
+FORMAT = click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
+FOUND = 1
+"""Exit code of a command that has found what it looks for; bad arguments are 2."""
+
+
+class SchemaGroup(LateGroup):
+    places: ClassVar[Mapping[str, str]] = {
+        "lint": "catchment.cli.schema_lint:lint",
+        "test": "catchment.cli.schema_test:test",
+        "show": "catchment.cli.schema_show:show",
+        "docs": "catchment.cli.schema_show:docs",
+    }
+
+
+@click.group(cls=SchemaGroup)
+def schema() -> None:
+    """Write, check and publish the JSON Schemas that pings are judged by.
+
+    Exit codes are for scripts: 0 nothing found, 1 something found, 2 bad arguments. All but add and preview need no
+    running platform.
+
+    \b
+    catchment schema lint schemas/
+    catchment schema test --schemas schemas --examples examples
+    catchment schema diff origin/main:schemas schemas
+    catchment schema preview schemas/shop/order/order.2.schema.json
+    catchment schema add schemas/shop/order/order.2.schema.json
+    """
+
+
+def print_json(value: Any) -> None:
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))

@@ -1,0 +1,306 @@
+"""The rules of `lint.py`: their codes, and those that judge one subschema or one column.
+
+A rule yields `Raw`: code, pointer, message. Its severity is that of its code, unless it says otherwise.
+
+- error: the platform refuses the file, or the file refuses every document
+- warning: the table or the answers will not be what the author expects
+- advice: the schema would be better to read or to query
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jsonschema_rs
+
+from catchment.schemas.nodes import Node, Nodes, Steps, kind_of
+from catchment.schemas.pointers import pointer_of
+from catchment.schemas.shape import ListOf, MapOf, Property, Struct, properties_in
+from catchment.schemas.vocabulary import CONDITIONS, FORMATS, KEYWORDS, SQL_RESERVED, subschemas
+
+ERROR, WARNING, ADVICE = "error", "warning", "advice"
+LARGEST = 2**63 - 1
+_NUMBERS = ("integer", "number")
+_PAIRS = (
+    ("minimum", "maximum"),
+    ("minLength", "maxLength"),
+    ("minItems", "maxItems"),
+    ("minProperties", "maxProperties"),
+)
+ANNOTATIONS = frozenset({"comment"})
+"""Words of many authors' own, near to a keyword and not meant to be one."""
+_TOO_MUCH = ("deeper than", "behind the first")
+_ADVICE = {
+    "open_object": "; give it properties, or one type of values",
+    "open_array": "; give its items one type",
+    "untyped": "; give it a type",
+}
+_CAMEL, _SNAKE = re.compile(r"[a-z0-9][A-Z]"), re.compile(r"[A-Za-z0-9]_[A-Za-z0-9]")
+
+
+class Rule(NamedTuple):
+    severity: str
+    meaning: str
+
+
+RULES = {
+    "not_json": Rule(ERROR, "The file is no JSON object."),
+    "not_a_schema": Rule(ERROR, "It is JSON, but no schema of its draft: the place and the rule of the draft."),
+    "name_twice": Rule(ERROR, "An object of the file has a name twice; only the last one would count."),
+    "pattern_invalid": Rule(ERROR, "A regular expression cannot be compiled."),
+    "reference_remote": Rule(ERROR, "A `$ref` leads out of the file; nothing is ever fetched."),
+    "reference_to_nothing": Rule(ERROR, "A `$ref` leads to nothing."),
+    "draft_unknown": Rule(ERROR, "`$schema` names a draft that is not known."),
+    "file_name": Rule(ERROR, "The file is not called `<doctype>.<version>.schema.json`, so it is never loaded."),
+    "table_shared": Rule(ERROR, "Two files would have one table; only one of them is loaded."),
+    "matches_nothing": Rule(
+        ERROR, "No value can satisfy it: limits that exclude each other, a root that is no object."
+    ),
+    "matches_everything": Rule(WARNING, "The root says nothing about a document, so whatever is sent is let in."),
+    "draft_missing": Rule(WARNING, "No `$schema`: the file is read as draft 4."),
+    "misspelled": Rule(WARNING, "A word that is no keyword, but nearly one: it has no effect."),
+    "format_unknown": Rule(WARNING, "A `format` that no draft knows."),
+    "required_unknown": Rule(WARNING, "A required name that `properties` does not describe."),
+    "enum_mixed": Rule(WARNING, "An `enum` of values of several types, which have no common column."),
+    "column_renamed": Rule(WARNING, "Two names become one column, or a name is that of a column that every table has."),
+    "integer_too_wide": Rule(WARNING, "An integer may be beyond 64 bits; such values go to `additional_properties`."),
+    "open_object": Rule(WARNING, "An object whose keys are not described: its column is JSON text."),
+    "open_array": Rule(WARNING, "An array whose items are not described: its column is JSON text."),
+    "mixed_types": Rule(WARNING, "Values of types that do not go together: the column is JSON text."),
+    "untyped": Rule(WARNING, "Nothing tells the type: the column is JSON text."),
+    "recursive": Rule(WARNING, "A `$ref` to what it is in: the column is JSON text."),
+    "too_deep": Rule(WARNING, "Deeper than a table goes, or behind more than it holds: the column is JSON text."),
+    "definition_unused": Rule(WARNING, "A definition to which nothing refers."),
+    "title_missing": Rule(WARNING, "The schema has no title and no description."),
+    "folder_name": Rule(ADVICE, "The folder is not called after the doctype; the file's name counts."),
+    "sql_reserved": Rule(ADVICE, "The column's name is a word of SQL and must be quoted in queries."),
+    "mixed_case": Rule(ADVICE, "An object has names in camelCase and in snake_case."),
+    "description_missing": Rule(ADVICE, "A property has no title and no description."),
+    "additional_unspecified": Rule(
+        ADVICE, "`additionalProperties` is not said: names that are not described are let in, untyped."
+    ),
+    "integer_unbounded": Rule(ADVICE, "An integer has no minimum and no maximum."),
+}
+"""Code → severity and meaning, from the gravest on. Codes are stable."""
+DO_NOT_COMPILE = ("reference_remote", "reference_to_nothing", "pattern_invalid")
+"""Errors that are the reason why a file does not compile, told better than the compiler does."""
+
+
+class Raw(NamedTuple):
+    code: str
+    pointer: str
+    message: str
+    severity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subschema:
+    """A subschema of a file. `is_place` says whether a value of its own is described by it alone: not where it is a
+    part of `allOf`, an alternative, or a condition."""
+
+    nodes: Nodes
+    schema: Mapping[str, Any]
+    steps: Steps
+    is_place: bool
+    is_property: bool
+
+
+def each_subschema(nodes: Nodes) -> Iterator[Subschema]:
+    """Every subschema of a file once, the whole first."""
+
+    def walk(schema: Any, steps: Steps, keyword: str) -> Iterator[Subschema]:
+        if not isinstance(schema, Mapping):
+            return
+        is_place = keyword not in (*CONDITIONS, "allOf", "anyOf", "oneOf", "then", "else", "definitions", "$defs")
+        yield Subschema(nodes, schema, steps, is_place, keyword == "properties")
+        for inner, place, key in subschemas(schema, steps):
+            if keyword not in CONDITIONS or key not in CONDITIONS:
+                yield from walk(inner, place, key)
+
+    yield from walk(nodes.root, (), "")
+
+
+def of_subschema(subschema: Subschema) -> Iterator[Raw]:
+    """What can be said of a subschema by itself."""
+    yield from _of_reference(subschema)
+    yield from _of_words(subschema)
+    yield from _of_patterns(subschema)
+    yield from _of_limits(subschema)
+    yield from _of_values(subschema)
+    if not subschema.is_place:
+        return
+    node = subschema.nodes.read(subschema.schema, subschema.steps)
+    yield from _of_required(node)
+    yield from _of_numbers(node)
+    if "properties" in subschema.schema:
+        yield from _of_case(node)
+        if not {"additionalProperties", "unevaluatedProperties"} & set(node.keywords):
+            yield Raw("additional_unspecified", node.pointer, "say additionalProperties: false, or true on purpose")
+    if subschema.is_property and not any(isinstance(node.keywords.get(key), str) for key in ("title", "description")):
+        yield Raw("description_missing", node.pointer, f"say what {subschema.steps[-1]} is")
+
+
+def _of_reference(subschema: Subschema) -> Iterator[Raw]:
+    reference = subschema.schema.get("$ref")
+    if not isinstance(reference, str):
+        return
+    pointer = pointer_of((*subschema.steps, "$ref"))
+    if subschema.nodes.target(subschema.schema) is not None:
+        return
+    if not reference.startswith("#"):
+        message = (
+            f"{reference} is outside of the file, and nothing is ever fetched; copy what it points to into the file"
+        )
+        yield Raw("reference_remote", pointer, message)
+    else:
+        yield Raw("reference_to_nothing", pointer, f"there is nothing at {reference} in this file")
+
+
+def _of_words(subschema: Subschema) -> Iterator[Raw]:
+    for word in map(str, subschema.schema):
+        near = [] if word in KEYWORDS or word in ANNOTATIONS else difflib.get_close_matches(word, KEYWORDS, 1, 0.85)
+        if near:
+            yield Raw("misspelled", pointer_of((*subschema.steps, word)), f"{word} is no keyword; write {near[0]}")
+    form = subschema.schema.get("format")
+    if isinstance(form, str) and form not in FORMATS:
+        near = difflib.get_close_matches(form, FORMATS, 1, 0.8)
+        advice = f"; write {near[0]}" if near else "; leave it out or say it in the description"
+        yield Raw(
+            "format_unknown", pointer_of((*subschema.steps, "format")), f"{form} is no format of any draft{advice}"
+        )
+
+
+def _of_patterns(subschema: Subschema) -> Iterator[Raw]:
+    held = subschema.schema.get("patternProperties")
+    patterns: list[tuple[Steps, Any]] = [((*subschema.steps, "pattern"), subschema.schema.get("pattern"))]
+    if isinstance(held, Mapping):
+        patterns += [((*subschema.steps, "patternProperties", name), name) for name in held]
+    for steps, pattern in patterns:
+        if isinstance(pattern, str):
+            try:
+                jsonschema_rs.Draft7Validator({"pattern": pattern})
+            except jsonschema_rs.ValidationError:
+                yield Raw("pattern_invalid", pointer_of(steps), f"{pattern} is no regular expression")
+
+
+def _of_limits(subschema: Subschema) -> Iterator[Raw]:
+    schema = subschema.schema
+    for low, high in _PAIRS:
+        least, most = schema.get(low), schema.get(high)
+        if isinstance(least, int | float) and isinstance(most, int | float) and least > most:
+            yield Raw("matches_nothing", pointer_of((*subschema.steps, low)), f"{low} {least} is over {high} {most}")
+    held = schema.get("properties")
+    required = schema.get("required")
+    if not isinstance(held, Mapping) or not isinstance(required, list):
+        return
+    for name in required:
+        if isinstance(name, str) and held.get(name) is False:
+            yield Raw(
+                "matches_nothing",
+                pointer_of((*subschema.steps, "properties", name)),
+                f"{name} is required, and no value of it is allowed",
+            )
+
+
+def _of_values(subschema: Subschema) -> Iterator[Raw]:
+    values = subschema.schema.get("enum")
+    if not isinstance(values, list):
+        return
+    pointer = pointer_of((*subschema.steps, "enum"))
+    kinds = {kind_of(value) for value in values} - {"null"}
+    if len(kinds) > 1 and kinds != {"integer", "number"}:
+        yield Raw("enum_mixed", pointer, f"has values of types {', '.join(sorted(kinds))}")
+    declared = subschema.schema.get("type")
+    allowed = {declared} if isinstance(declared, str) else set(declared) if isinstance(declared, list) else set()
+    allowed |= {"integer"} if "number" in allowed else set()
+    if allowed and not any(kind_of(value) in allowed for value in values):
+        yield Raw("matches_nothing", pointer, f"no value of it is of type {' or '.join(sorted(allowed))}")
+
+
+def _of_required(node: Node) -> Iterator[Raw]:
+    required = node.keywords.get("required")
+    patterns = node.keywords.get("patternProperties")
+    for name in required if isinstance(required, list) else ():
+        if not isinstance(name, str) or name in node.properties or _matches(name, patterns):
+            continue
+        pointer = pointer_of((*node.steps, "required"))
+        if node.keywords.get("additionalProperties") is False:
+            yield Raw("matches_nothing", pointer, f"{name} is required, and not among the properties that are allowed")
+        elif node.properties:
+            near = difflib.get_close_matches(name, node.properties, 1, 0.8)
+            yield Raw("required_unknown", pointer, f"{name} is not described" + (f"; {near[0]} is" if near else ""))
+
+
+def _matches(name: str, patterns: Any) -> bool:
+    found = list(patterns) if isinstance(patterns, Mapping) else []
+    return any(jsonschema_rs.Draft7Validator({"pattern": pattern}).is_valid(name) for pattern in found)
+
+
+def _of_numbers(node: Node) -> Iterator[Raw]:
+    if "integer" not in node.kinds or "enum" in node.keywords:
+        return
+    bounds = [
+        node.keywords[key] for key in ("maximum", "exclusiveMaximum") if kind_of(node.keywords.get(key)) in _NUMBERS
+    ]
+    lowest = [key for key in ("minimum", "exclusiveMinimum") if key in node.keywords]
+    if bounds and max(bounds) > LARGEST:
+        yield Raw("integer_too_wide", node.pointer, f"up to {max(bounds)}, a column holds up to {LARGEST}")
+    elif not bounds and not lowest:
+        yield Raw("integer_unbounded", node.pointer, "say minimum or maximum, so that what is impossible is refused")
+
+
+def _of_case(node: Node) -> Iterator[Raw]:
+    camel = [name for name in node.properties if _CAMEL.search(name) and not _SNAKE.search(name)]
+    snake = [name for name in node.properties if _SNAKE.search(name) and not _CAMEL.search(name)]
+    if camel and snake:
+        few, many = sorted((camel, snake), key=len)
+        form = "camelCase" if few is camel else "snake_case"
+        shown = ", ".join(few[:3]) + (f" and {len(few) - 3} more" if len(few) > 3 else "")
+        message = f"{shown}: {form} among {len(many)} names that are not"
+        yield Raw("mixed_case", pointer_of((*node.steps, "properties")), message)
+
+
+def in_columns(nodes: Nodes, shape: Struct) -> Iterator[Raw]:
+    """What the transpiler makes of a schema that its author may not expect: its own reasons, each place once."""
+    told = set()
+    for path, member in properties_in(shape):
+        for raw in _of_column(nodes, path, member):
+            if raw[:2] not in told:
+                told.add(raw[:2])
+                yield raw
+
+
+def _of_column(nodes: Nodes, path: str, member: Property) -> Iterator[Raw]:
+    if member.renamed:
+        yield Raw("column_renamed", member.pointer, f"{member.renamed}: the column is {member.column}")
+    if member.column in SQL_RESERVED:
+        yield Raw("sql_reserved", member.pointer, f'write the column as "{member.column}" in SQL')
+    if member.reason:
+        node, shape = nodes.at(member.pointer), member.shape
+        while isinstance(shape, ListOf | MapOf):
+            inner = node.item if isinstance(shape, ListOf) else next(((s, at) for _, s, at in node.values()), None)
+            shape = shape.item if isinstance(shape, ListOf) else shape.value
+            node = nodes.read(*inner, node.seen) if inner is not None else node
+        code = _why(node, member.reason)
+        advice = _ADVICE.get(code, "")
+        yield Raw(code, node.pointer, f"{member.reason}: it is JSON text in column {path}{advice}")
+
+
+def _why(node: Node, reason: str) -> str:
+    """The code of a place that is JSON text."""
+    kinds = [kind for kind in node.kinds if kind != "null"]
+    if node.is_circular:
+        return "recursive"
+    if reason.startswith(_TOO_MUCH):
+        return "too_deep"
+    if kinds == ["object"] and not node.properties and not list(node.values()):
+        return "open_object"
+    if kinds == ["array"] and node.item is None:
+        return "open_array"
+    if not kinds and not any(key in node.keywords for key in ("oneOf", "anyOf")):
+        return "untyped"
+    return "mixed_types"

@@ -1,0 +1,111 @@
+"""The words of JSON Schema, drafts 4 to 2020-12, and those that SQL keeps to itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from catchment.schemas.nodes import Steps
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+SCHEMA_MAPS = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies")
+SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
+CONDITIONS = ("not", "if", "propertyNames", "contains")
+"""Keywords whose subschema describes no value that has a place of its own."""
+SCHEMAS = (
+    *CONDITIONS,
+    "items",
+    "additionalItems",
+    "additionalProperties",
+    "then",
+    "else",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "contentSchema",
+)
+ASSERTIONS = frozenset(
+    {
+        *SCHEMA_MAPS,
+        *SCHEMA_LISTS,
+        *SCHEMAS,
+        "$ref",
+        "$dynamicRef",
+        "const",
+        "dependentRequired",
+        "enum",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "maxContains",
+        "maximum",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "minContains",
+        "minimum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "multipleOf",
+        "pattern",
+        "required",
+        "type",
+        "uniqueItems",
+    }
+) - {"definitions", "$defs"}
+"""Keywords by which a value can be refused."""
+KEYWORDS = ASSERTIONS | {
+    "$anchor",
+    "$comment",
+    "$defs",
+    "$dynamicAnchor",
+    "$id",
+    "$recursiveAnchor",
+    "$recursiveRef",
+    "$schema",
+    "$vocabulary",
+    "contentEncoding",
+    "contentMediaType",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "examples",
+    "format",
+    "id",
+    "readOnly",
+    "title",
+    "writeOnly",
+}
+FORMATS = _words(
+    "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex "
+    "relative-json-pointer time uri uri-reference uri-template uuid"
+)
+SQL_RESERVED = _words(
+    "all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check "
+    "collate collation column columns concurrently constraint create cross default deferrable desc describe distinct "
+    "do else end except false fetch for foreign freeze from full generated glob group having ilike in initially inner "
+    "intersect into is isnull join lambda lateral leading left like limit map natural not notnull null offset on only "
+    "or order outer overlaps pivot pivot_longer pivot_wider placing positional primary qualify references returning "
+    "right select semi show similar some struct summarize symmetric table tablesample then to trailing true try_cast "
+    "tuple union unique unpack unpivot using variadic verbose when where window with"
+)
+"""What DuckDB reserves; a column of such a name must stand in double quotes."""
+
+
+def subschemas(node: Mapping[str, Any], steps: Steps) -> Iterator[tuple[Any, Steps, str]]:
+    """The subschemas directly inside one, with their places and the keyword that holds them."""
+    for key in SCHEMA_MAPS:
+        inner = node.get(key)
+        if isinstance(inner, Mapping):
+            yield from ((value, (*steps, key, name), key) for name, value in inner.items())
+    for key in SCHEMA_LISTS:
+        inner = node.get(key)
+        if isinstance(inner, list):
+            yield from ((value, (*steps, key, number), key) for number, value in enumerate(inner))
+    for key in SCHEMAS:
+        if isinstance(node.get(key), Mapping):
+            yield node[key], (*steps, key), key
