@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 import orjson
 
 from catchment.cli.main import LateGroup
+
+if TYPE_CHECKING:
+    from catchment.schemas.registry import Schema
 
 FORMAT = click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 FOUND = 1
@@ -21,6 +25,7 @@ class SchemaGroup(LateGroup):
         "test": "catchment.cli.schema_test:test",
         "show": "catchment.cli.schema_show:show",
         "docs": "catchment.cli.schema_show:docs",
+        "preview": "catchment.cli.schema_preview:preview",
     }
 
 
@@ -38,6 +43,24 @@ def schema() -> None:
     catchment schema preview schemas/shop/order/order.2.schema.json
     catchment schema add schemas/shop/order/order.2.schema.json
     """
+
+
+NAMESPACE = click.option("--namespace", help="Namespace of the schema (default: the folder above the file's folder).")
+
+
+def schema_in(path: Path, namespace: str | None) -> Schema:
+    """The schema of a file that is called as the registry wants it. Raises BadParameter."""
+    from catchment.schemas.registry import FILE_NAME, NAMESPACE_NAME, Schema
+
+    named = FILE_NAME.fullmatch(path.name)
+    if named is None:
+        raise click.BadParameter(f"{path.name} must be called <doctype>.<version>.schema.json", param_hint="FILE")
+    name = namespace or path.absolute().parent.parent.name
+    if NAMESPACE_NAME.fullmatch(name) is None:
+        raise click.BadParameter(
+            f"{name!r} is no namespace (letters, digits and -); name one with --namespace", param_hint="FILE"
+        )
+    return Schema(name, named["doctype"], int(named["version"]), path)
 
 
 def print_json(value: Any) -> None:

@@ -113,7 +113,7 @@ def _outcome(example: Example, schema: Schema | None) -> Outcome:
 
 
 def _line_in(schema: Schema, rule: str) -> int:
-    return LineIndex(schema.path.read_text("utf-8", "replace")).line(pointer_of(resolved(schema.document, rule)))
+    return LineIndex(schema.content.decode("utf-8", "replace")).line(pointer_of(resolved(schema.document, rule)))
 
 
 def junit(outcomes: Sequence[Outcome], strangers: Sequence[Path], took_s: float) -> bytes:
