@@ -23,9 +23,11 @@ class SchemaGroup(LateGroup):
     places: ClassVar[Mapping[str, str]] = {
         "lint": "catchment.cli.schema_lint:lint",
         "test": "catchment.cli.schema_test:test",
+        "diff": "catchment.cli.schema_diff:diff",
+        "preview": "catchment.cli.schema_preview:preview",
+        "add": "catchment.cli.schema_diff:add",
         "show": "catchment.cli.schema_show:show",
         "docs": "catchment.cli.schema_show:docs",
-        "preview": "catchment.cli.schema_preview:preview",
     }
 
 
@@ -33,8 +35,8 @@ class SchemaGroup(LateGroup):
 def schema() -> None:
     """Write, check and publish the JSON Schemas that pings are judged by.
 
-    Exit codes are for scripts: 0 nothing found, 1 something found, 2 bad arguments. All but add and preview need no
-    running platform.
+    Exit codes are for scripts: 0 nothing found, 1 something found, 2 bad arguments. None needs a running platform; add
+    and preview work on its home.
 
     \b
     catchment schema lint schemas/

@@ -127,7 +127,7 @@ class FolderSource:
         if self._git() is None:
             return ""
         try:
-            return _git(self._folder, "rev-parse", "--verify", "HEAD").decode().strip()
+            return git_output(self._folder, "rev-parse", "--verify", "HEAD").decode().strip()
         except Unavailable:  # no commit yet, or no git here: the files count, their commit is not known
             return ""
 
@@ -149,12 +149,12 @@ class GitSource:
     def look(self) -> Hashable:
         if not self._repository.is_dir():
             raise BadConfig(f"[schemas] paths: {self.name}: {self._repository} is not a folder; name a repository")
-        return _git(self._repository, "rev-parse", "--verify", f"{self._ref}^{{commit}}").decode().strip()
+        return git_output(self._repository, "rev-parse", "--verify", f"{self._ref}^{{commit}}").decode().strip()
 
     def read(self) -> Tree:
         commit = str(self.look())
         tree = f"{commit}:{self._folder}" if self._folder else commit
-        packed = _git(self._repository, "archive", "--format=tar", tree)
+        packed = git_output(self._repository, "archive", "--format=tar", tree)
         files = {}
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             for member in archive:
@@ -211,7 +211,7 @@ def _counts(name: str) -> bool:
     return name.endswith(SUFFIX) and not name.startswith(".")
 
 
-def _git(folder: Path, *words: str) -> bytes:
+def git_output(folder: Path, *words: str) -> bytes:
     try:
         ran = subprocess.run(
             ["git", "-C", str(folder), *words], capture_output=True, timeout=GIT_TIMEOUT_S, check=False
