@@ -27,6 +27,7 @@ import os
 import secrets
 import shutil
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,9 @@ from catchment.config import option
 from catchment.document import Document
 from catchment.errors import Closed
 from catchment.events import Events
-from catchment.ingestion.sightings import Generation, Slot, last_used_ns, pack, read_slots, unpack
+from catchment.ingestion import marking
+from catchment.ingestion.marking import Repeat
+from catchment.ingestion.sightings import Generation, Slot, last_used_ns, read_slots
 from catchment.log.port import TopicPartition
 
 DIRECTORY = "deduplication"
@@ -82,62 +85,8 @@ class Sighting(NamedTuple):
     @classmethod
     def of(cls, document: Document, source: TopicPartition, offset: int) -> Sighting:
         key = _id_bytes(document.document_id) + doctype_hash(document.namespace, document.doctype)
-        return cls(key, document.submission_ns, _topic_hash(source.topic), source.partition, offset)
-
-
-class Repeat(NamedTuple):
-    """That a document was here before, and how far away in message time (ns, ≥ 0)."""
-
-    delta_ns: int
-
-
-_Slots = dict[int, dict[bytes, bytes]]
-"""Half-window → key → packed slot."""
-
-
-class _Batch:
-    """The decisions over one batch: what was known before it, what it changed, and what it was based on."""
-
-    def __init__(self, found: _Slots, window_ns: int, half_ns: int) -> None:
-        self.changed: _Slots = {}
-        self.based_on: _Slots = {}
-        self._slots = found
-        self._window_ns = window_ns
-        self._half_ns = half_ns
-        self._known = set().union(*found.values())
-
-    def decide(self, sighting: Sighting) -> Repeat | None:
-        key, time_ns, topic, partition, offset = sighting
-        home = time_ns // self._half_ns
-        if key not in self._known or not (near := self._near(key, time_ns)):
-            self._known.add(key)
-            self._change(home, key, pack(time_ns, time_ns, topic, partition, offset))
-            return None
-        for number, slot in near.items():
-            self.based_on.setdefault(number, {})[key] = pack(*slot)
-        own = near.get(home)
-        if own is None:
-            self._change(home, key, pack(time_ns, time_ns, 0, 0, -1))
-        elif own[2:] == (topic, partition, offset):
-            return None
-        elif not own.earliest_ns <= time_ns <= own.latest_ns:
-            self._change(home, key, pack(min(own.earliest_ns, time_ns), max(own.latest_ns, time_ns), *own[2:]))
-        return Repeat(
-            min(min(abs(time_ns - slot.earliest_ns), abs(time_ns - slot.latest_ns)) for slot in near.values())
-        )
-
-    def _near(self, key: bytes, time_ns: int) -> dict[int, Slot]:
-        """Half-windows with a sighting of the key within the window; that of `time_ns` itself is, if it has one."""
-        slots = {number: unpack(slots[key]) for number, slots in self._slots.items() if key in slots}
-        return {
-            number: slot
-            for number, slot in slots.items()
-            if slot.earliest_ns - self._window_ns <= time_ns <= slot.latest_ns + self._window_ns
-        }
-
-    def _change(self, number: int, key: bytes, packed: bytes) -> None:
-        self._slots.setdefault(number, {})[key] = packed
-        self.changed.setdefault(number, {})[key] = packed
+        topic, partition = source
+        return cls._make((key, document.submission_ns, _topic_hash(topic), partition, offset))
 
 
 class Deduplicator:
@@ -159,8 +108,8 @@ class Deduplicator:
     def mark(self, sightings: Sequence[Sighting]) -> list[Repeat | None]:
         """Decide over a batch, in its order: None for a document to keep, a `Repeat` for one that was here.
 
-        Takes any number, of any ages. Raises Full when the disk is, Corrupt when the index cannot be read; then nothing
-        is decided. Calling it again with the same sightings gives the same answers.
+        Takes any number, of any ages. Raises Full when the disk is, Corrupt when the index cannot be read. Calling it
+        again with the same sightings gives the same answers, after such an error too.
         """
         if self._lock < 0:
             raise Closed("marking documents: the deduplicator is closed; open another")
@@ -168,10 +117,8 @@ class Deduplicator:
             there = self._there()
             if self._clock.monotonic_s() >= self._next_expiry_s:
                 self._expire(there)
-            batch = _Batch(self._find(sightings, there), self._window_ns, self._half_ns)
-            outcomes = [batch.decide(sighting) for sighting in sightings]
-            self._store(batch)
-        REPEATS.inc(sum(outcome is not None for outcome in outcomes))
+            outcomes = self._decide(sightings, there)
+        REPEATS.inc(len(outcomes) - outcomes.count(None))
         return outcomes
 
     def sync(self) -> None:
@@ -189,26 +136,22 @@ class Deduplicator:
         os.close(self._lock)
         self._lock = -1
 
-    def _find(self, sightings: Sequence[Sighting], there: dict[int, int]) -> _Slots:
-        """What each half-window that is there knows of those sightings that it may concern."""
-        by_home: dict[int, list[bytes]] = {}
-        for sighting in sightings:
-            by_home.setdefault(sighting[1] // self._half_ns, []).append(sighting[0])
-        found: _Slots = {}
-        for home, keys in by_home.items():
-            for number in range(home - 2, home + 3):  # what is farther away is more than a window away
-                if number in there:
-                    found.setdefault(number, {}).update(self._generation(number, there).find(keys))
-        return found
-
-    def _store(self, batch: _Batch) -> None:
+    def _decide(self, sightings: Sequence[Sighting], there: dict[int, int]) -> list[Repeat | None]:
+        """`marking.mark` with all half-windows open that the sightings may concern; one concerns five."""
+        half_ns = self._half_ns
+        homes = Counter([sighting[1] // half_ns for sighting in sightings])
+        numbers = {near for home in homes for near in range(home - 2, home + 3) if near in there or near in homes}
+        if len(numbers) > MAX_OPEN:
+            middle = len(sightings) // 2
+            return self._decide(sightings[:middle], there) + self._decide(sightings[middle:], there)
+        generations = {number: self._generation(number, there) for number in sorted(numbers)}
         now_ns = self._clock.time_ns()
-        there = self._there()
-        for number, slots in sorted(batch.based_on.items()):
-            if number in there:
-                self._generation(number, there).remember(slots)
-        for number, slots in sorted(batch.changed.items()):
-            self._generation(number, there).store(slots, now_ns)
+        for number, generation in generations.items():
+            if number in homes:
+                generation.reserve(homes[number], now_ns)
+            else:
+                generation.table.follow()
+        return marking.mark(sightings, half_ns, self._window_ns, generations)
 
     def _generation(self, number: int, there: dict[int, int]) -> Generation:
         """The open half-window. One that another loader has removed (and perhaps begun anew) is let go first."""
@@ -218,11 +161,13 @@ class Deduplicator:
             generation = None
         if generation is None:
             while len(self._open) >= MAX_OPEN:
-                oldest = self._open.pop(next(iter(self._open)))
-                oldest.sync()
-                oldest.close()
+                oldest = next(iter(self._open))
+                self._open[oldest].sync()
+                self._open.pop(oldest).close()
             before = self._open.get(number - 1)
-            generation = Generation(self._directory / _name(number), self._journal_name, before.ids if before else 0)
+            expected_ids = before.table.ids if before else 0
+            generation = Generation(self._directory / _name(number), self._journal_name, expected_ids)
+            there[number] = generation.inode
         self._open[number] = generation  # at the end: the first one is the least lately used
         return generation
 

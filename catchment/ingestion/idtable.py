@@ -12,9 +12,11 @@ page for each id would make the disk write a page for each.
 
 An entry is written before its count, and that before its place, so a killed process leaves ids that are there or not. A
 slot that is changed keeps a meaning whichever of its 8-byte words are new. Space is taken from the disk before it is
-mapped, so a full disk is met there and never by a write to the map. An index that is half full is made anew with twice
-the places from the entries, and replaces the old one by a rename; a half-window begins with as many places as the one
-before has needed.
+mapped (`reserve`), so a full disk is met there and never by a write to the map. An index that is two thirds full is
+made anew with half as many places again from the entries, and replaces the old one by a rename: 12 to 18 bytes an id. A
+half-window begins with as many places as the one before has needed.
+
+What is done for each of many ids is in C where a compiler was (`_idtable.c`), and in Python alone else.
 
 All calls are made under the lock of `Deduplicator`.
 """
@@ -25,10 +27,18 @@ import mmap
 import os
 import secrets
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
+from types import ModuleType
 
 from catchment.errors import Corrupt, Full
+
+compiled: ModuleType | None
+try:
+    from catchment.ingestion import _idtable as compiled
+except ImportError:
+    compiled = None
 
 KEY_BYTES, SLOT_BYTES = 24, 32
 ENTRY_BYTES = KEY_BYTES + SLOT_BYTES
@@ -57,144 +67,155 @@ class IdTable:
         if not path.exists():
             self._entries_path.unlink(missing_ok=True)
             _make(self._entries_path, _ENTRIES_HEAD.pack(_ENTRIES, 0), _ROOM_BYTES)
-            _make_index(path, max(2 * expected_ids, FIRST_PLACES))
+            _make_index(path, max(7 * expected_ids // 4, FIRST_PLACES))
         self._open_index()
         self._open_entries()
 
-    def find(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The slots of those keys that are there."""
-        self._follow()
-        places, count, secret, entries, number = self._places, self._count, self._secret, self._entries, int.from_bytes
-        found: dict[bytes, bytes] = {}
-        for key in keys:
-            spread = number(key[:SPREAD_BY], "little") % secret
-            at, tag = spread % count, spread >> _TAG_SHIFT << _NUMBER_BITS
-            while place := places[at]:
-                if (place ^ tag) < _NUMBERS:
-                    begin = (place ^ tag) * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
-                    if entries[begin : begin + KEY_BYTES] == key:
-                        found[key] = entries[begin + KEY_BYTES : begin + ENTRY_BYTES]
-                        break
-                at = at + 1 if at + 1 < count else 0
-        return found
-
-    def find_all(self, prefix: bytes) -> dict[bytes, bytes]:
-        """The slots of all keys that begin with these SPREAD_BY − 1 bytes."""
-        self._follow()
-        found: dict[bytes, bytes] = {}
-        for last in range(256):
-            at = int.from_bytes(prefix + bytes((last,)), "little") % self._secret % self._count
-            while place := self._places[at]:
-                begin = place % _NUMBERS * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
-                key = self._entries[begin : begin + KEY_BYTES]
-                if key.startswith(prefix):
-                    found[key] = self._entries[begin + KEY_BYTES : begin + ENTRY_BYTES]
-                at = (at + 1) % self._count
-        return found
-
-    def store(self, slots: Mapping[bytes, bytes]) -> None:
-        """Enter these keys or change their slots. Raises Full; then nothing is changed."""
-        self._follow()
-        wanted = self.ids + len(slots)
-        if _HEAD_BYTES + wanted * ENTRY_BYTES > len(self._entries):
-            self._extend(_HEAD_BYTES + wanted * ENTRY_BYTES)
-        if 2 * wanted > self._count:
-            self._grow(4 * wanted)
-        places, count, secret, entries, number = self._places, self._count, self._secret, self._entries, int.from_bytes
-        ids = self.ids
-        for key, slot in slots.items():
-            spread = number(key[:SPREAD_BY], "little") % secret
-            at, tag = spread % count, spread >> _TAG_SHIFT << _NUMBER_BITS
-            while place := places[at]:
-                if (place ^ tag) < _NUMBERS:
-                    begin = (place ^ tag) * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
-                    if entries[begin : begin + KEY_BYTES] == key:
-                        entries[begin + KEY_BYTES : begin + ENTRY_BYTES] = slot
-                        break
-                at = at + 1 if at + 1 < count else 0
-            else:
-                begin = ids * ENTRY_BYTES + _HEAD_BYTES
-                entries[begin : begin + ENTRY_BYTES] = key + slot
-                ids += 1
-                _COUNT.pack_into(entries, _COUNT_AT, ids)
-                places[at] = tag | ids
-
-    @property
-    def ids(self) -> int:
-        count: int = _COUNT.unpack_from(self._entries, _COUNT_AT)[0]
-        return count
-
-    def close(self) -> None:
-        self._close_index()
-        self._entries.close()
-
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Go on in what other processes have made of the files."""
         if self._path.stat().st_ino != self._inode:
             self._close_index()
             self._open_index()
-        if _HEAD_BYTES + self.ids * ENTRY_BYTES > len(self._entries):
-            self._entries.close()
+        if _HEAD_BYTES + self.ids * ENTRY_BYTES > len(self.entries):
+            self.entries.close()
             self._open_entries()
+
+    def reserve(self, ids: int) -> None:
+        """Make room for so many more; follows, too. Raises Full; then nothing is changed."""
+        self.follow()
+        wanted = self.ids + ids
+        if _HEAD_BYTES + wanted * ENTRY_BYTES > len(self.entries):
+            self._extend(_HEAD_BYTES + wanted * ENTRY_BYTES)
+        if 3 * wanted > 2 * self._count:
+            self._grow(9 * wanted // 4)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The slot of a key."""
+        begin = self._find(key)[1]
+        return self.entries[begin + KEY_BYTES : begin + ENTRY_BYTES] if begin else None
+
+    def put(self, key: bytes, slot: bytes) -> None:
+        """Enter this key, for which there must be room, or change its slot."""
+        at, begin, tag = self._find(key)
+        if begin:
+            self.entries[begin + KEY_BYTES : begin + ENTRY_BYTES] = slot
+            return
+        number = self.ids + 1
+        begin = number * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+        self.entries[begin : begin + ENTRY_BYTES] = key + slot
+        _COUNT.pack_into(self.entries, _COUNT_AT, number)
+        self._places[at] = tag | number
+
+    def find_all(self, prefix: bytes) -> dict[bytes, bytes]:
+        """The slots of all keys that begin with these SPREAD_BY − 1 bytes."""
+        self.follow()
+        found: dict[bytes, bytes] = {}
+        for last in range(256):
+            for at in self._search(prefix + bytes((last,)))[0]:
+                if not self._places[at]:
+                    break
+                begin = self._places[at] % _NUMBERS * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+                key = self.entries[begin : begin + KEY_BYTES]
+                if key.startswith(prefix):
+                    found[key] = self.entries[begin + KEY_BYTES : begin + ENTRY_BYTES]
+        return found
+
+    @property
+    def ids(self) -> int:
+        count: int = _COUNT.unpack_from(self.entries, _COUNT_AT)[0]
+        return count
+
+    def close(self) -> None:
+        self._close_index()
+        self.entries.close()
+
+    def _search(self, key: bytes) -> tuple[Iterable[int], int]:
+        """The places that a key may have, in their order, and its tag, shifted."""
+        spread = int.from_bytes(key[:SPREAD_BY], "little") % self._secret
+        begin = spread % self._count
+        return chain(range(begin, self._count), range(begin)), spread >> _TAG_SHIFT << _NUMBER_BITS
+
+    def _find(self, key: bytes) -> tuple[int, int, int]:
+        """The place of a key, where its entry begins (0: it has none, the place is free), and its tag, shifted."""
+        search, tag = self._search(key)
+        for at in search:
+            place = self._places[at]
+            if not place:
+                return at, 0, tag
+            if place ^ tag < _NUMBERS:
+                begin = (place ^ tag) * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+                if not _HEAD_BYTES <= begin <= len(self.entries) - ENTRY_BYTES:
+                    break
+                if self.entries[begin : begin + KEY_BYTES] == key:
+                    return at, begin, tag
+        raise self.damaged()
 
     def _open_index(self) -> None:
         with self._path.open("r+b") as file:
             found = os.fstat(file.fileno())
             head = file.read(_INDEX_HEAD.size).ljust(_INDEX_HEAD.size, b"\0")
             magic, self._secret, self._count = _INDEX_HEAD.unpack(head)
-            if magic != _INDEX or not self._secret or found.st_size != _HEAD_BYTES + 8 * self._count:
-                raise self._damaged(self._path)
+            if magic != _INDEX or not self._secret or not self._count or found.st_size != _HEAD_BYTES + 8 * self._count:
+                raise self.damaged()
             self._inode = found.st_ino
-            self._index = mmap.mmap(file.fileno(), found.st_size)
-        self._index.madvise(mmap.MADV_RANDOM)
-        self._places = memoryview(self._index)[_HEAD_BYTES:].cast("Q")
+            self.index = mmap.mmap(file.fileno(), found.st_size)
+        self.index.madvise(mmap.MADV_RANDOM)
+        self._places = memoryview(self.index)[_HEAD_BYTES:].cast("Q")
 
     def _close_index(self) -> None:
         self._places.release()
-        self._index.close()
+        self.index.close()
 
     def _open_entries(self) -> None:
         try:
             with self._entries_path.open("r+b") as file:
-                self._entries = mmap.mmap(file.fileno(), 0)
+                self.entries = mmap.mmap(file.fileno(), 0)
         except (FileNotFoundError, ValueError) as error:  # not there, or empty
-            raise self._damaged(self._entries_path) from error
-        if self._entries[:_COUNT_AT] != _ENTRIES:
-            raise self._damaged(self._entries_path)
+            raise self.damaged() from error
+        if self.entries[:_COUNT_AT] != _ENTRIES or _HEAD_BYTES + self.ids * ENTRY_BYTES > len(self.entries):
+            raise self.damaged()
+        self.entries.madvise(mmap.MADV_RANDOM)
 
-    def _damaged(self, path: Path) -> Corrupt:
+    def damaged(self) -> Corrupt:
+        """What to raise when the files contradict themselves."""
         return Corrupt(
-            f"opening {path}: not a table of document ids; stop the loaders, remove {self._path.name}; it is rebuilt "
-            "from the journals"
+            f"reading {self._path}: not a table of document ids; stop the loaders, remove {self._path.name}; it is "
+            "rebuilt from the journals"
         )
 
     def _extend(self, wanted_bytes: int) -> None:
         """Room for entries, half as much again at the least."""
-        size_bytes = len(self._entries)
+        size_bytes = len(self.entries)
         with self._entries_path.open("r+b") as file:
             try:
                 os.posix_fallocate(file.fileno(), 0, max(wanted_bytes, size_bytes + size_bytes // 2))
             except OSError as error:
                 raise _full(self._entries_path, error) from error
-        self._entries.close()
+        self.entries.close()
         self._open_entries()
 
     def _grow(self, places: int) -> None:
         fresh = self._path.with_suffix(".new")
         _make_index(fresh, places)
-        entries, ids, number = self._entries, self.ids, int.from_bytes
+        self.entries.madvise(mmap.MADV_SEQUENTIAL)
         with fresh.open("r+b") as file, mmap.mmap(file.fileno(), 0) as index:
-            secret, count = _INDEX_HEAD.unpack_from(index)[1:]
-            with memoryview(index) as whole, whole[_HEAD_BYTES:] as rest, rest.cast("Q") as places_of:
-                for entry in range(1, ids + 1):
-                    begin = entry * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
-                    spread = number(entries[begin : begin + SPREAD_BY], "little") % secret
-                    at = spread % count
-                    while places_of[at]:
-                        at = at + 1 if at + 1 < count else 0
-                    places_of[at] = spread >> _TAG_SHIFT << _NUMBER_BITS | entry
+            (compiled.fill if compiled else fill_plainly)(index, self.entries, self.ids)
+        self.entries.madvise(mmap.MADV_RANDOM)
         fresh.replace(self._path)
-        self._follow()
+        self.follow()
+
+
+def fill_plainly(index: mmap.mmap, entries: mmap.mmap, ids: int) -> None:
+    """Enter the first ids of `entries` into an empty index; in Python alone."""
+    _, secret, count = _INDEX_HEAD.unpack_from(index)
+    with memoryview(index) as whole, whole[_HEAD_BYTES:] as rest, rest.cast("Q") as places:
+        for entry in range(1, ids + 1):
+            begin = entry * ENTRY_BYTES + _HEAD_BYTES - ENTRY_BYTES
+            spread = int.from_bytes(entries[begin : begin + SPREAD_BY], "little") % secret
+            at = spread % count
+            while places[at]:
+                at = at + 1 if at + 1 < count else 0
+            places[at] = spread >> _TAG_SHIFT << _NUMBER_BITS | entry
 
 
 def _make_index(path: Path, places: int) -> None:

@@ -15,29 +15,33 @@ The index survives the death of any process, because the kernel has its pages; a
 trusted, but built again from the journals. Their records merge in any order: the earliest and the latest win, an
 accepted record beats none. So a journal may end in a torn block, and the reader stops there.
 
-All calls are made under the lock of `Deduplicator`. Nothing here decides.
+All calls are made under the lock of `Deduplicator`. Nothing here decides: `marking.py` does, and enters what it decides
+into table and journal.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from zlib_ng import zlib_ng
+
 from catchment.directories import sync_directory
 from catchment.errors import Full
-from catchment.ingestion.idtable import KEY_BYTES, IdTable
+from catchment.ingestion import idtable
+from catchment.ingestion.idtable import ENTRY_BYTES, KEY_BYTES, IdTable
 
-MERGED_RECORDS = 20_000
-"""Records of the journals merged at once."""
+USE_NOTED_NS = 1_000_000_000
+"""How exactly the last use of a generation is known."""
+RECORD_BYTES = ENTRY_BYTES
+"""Of a journal: key and slot, as an entry of the table."""
 
 _SLOT = struct.Struct("<qqIIq")
 _BLOCK = struct.Struct("<II")
-_RECORD_BYTES = KEY_BYTES + _SLOT.size
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -71,38 +75,32 @@ class Generation:
         self._directory = directory
         self._journal = directory / f"{journal_name}.journal"
         self._journal_end = 0
-        self._pending: list[bytes] = []
+        self.pending = bytearray()
+        """Records that `sync` makes durable: of what was decided and of what that was based on, whoever stored it."""
+        self._used_ns = 0
         directory.mkdir(exist_ok=True)
         self.inode = directory.stat().st_ino
-        self._index = self._open(expected_ids)
+        self.table = self._open(expected_ids)
 
-    def find(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The packed slots of those keys that the generation has."""
-        return self._index.find(keys)
-
-    def store(self, slots: Mapping[bytes, bytes], now_ns: int) -> None:
-        """Replace the slots of these keys, for every process at once; durable after `sync`."""
-        self._index.store(slots)
-        self.remember(slots)
-        os.utime(self._directory / "boot", ns=(now_ns, now_ns))
-
-    def remember(self, slots: Mapping[bytes, bytes]) -> None:
-        """Have `sync` make these slots durable, whoever stored them: a decision was based on them."""
-        for item in slots.items():
-            self._pending += item
+    def reserve(self, ids: int, now_ns: int) -> None:
+        """Make room for so many more. Raises Full; then nothing is changed."""
+        self.table.reserve(ids)
+        if not self._used_ns <= now_ns < self._used_ns + USE_NOTED_NS:
+            os.utime(self._directory / "boot", ns=(now_ns, now_ns))
+            self._used_ns = now_ns
 
     def sync(self) -> None:
         """Write the journal; returns when it is on the disk."""
-        if not self._pending:
+        if not self.pending:
             return
-        payload = b"".join(self._pending)
         self._directory.mkdir(exist_ok=True)
-        block = _BLOCK.pack(len(payload), zlib.crc32(payload)) + payload
+        head = _BLOCK.pack(len(self.pending), zlib_ng.crc32(self.pending))
         try:
             with self._journal.open("r+b" if self._journal_end else "wb") as file:
                 # At a known place: after an error the next try overwrites what this one left.
                 file.seek(self._journal_end)
-                file.write(block)
+                file.write(head)
+                file.write(self.pending)
                 file.flush()
                 os.fdatasync(file.fileno())
             if not self._journal_end:
@@ -110,15 +108,11 @@ class Generation:
                 sync_directory(self._directory.parent)
         except OSError as error:
             raise Full(f"writing {self._journal}: {error.strerror}; free space on this disk") from error
-        self._journal_end += len(block)
-        self._pending.clear()
+        self._journal_end += len(head) + len(self.pending)
+        self.pending.clear()
 
     def close(self) -> None:
-        self._index.close()
-
-    @property
-    def ids(self) -> int:
-        return self._index.ids
+        self.table.close()
 
     def _open(self, expected_ids: int) -> IdTable:
         boot, index = self._directory / "boot", self._directory / "index"
@@ -126,17 +120,36 @@ class Generation:
         if boot.exists() and boot.read_bytes() == this_boot and index.exists():
             return IdTable(index)
         index.unlink(missing_ok=True)
-        journalled = sum(path.stat().st_size for path in self._directory.glob("*.journal")) // _RECORD_BYTES
+        journalled = sum(path.stat().st_size for path in self._directory.glob("*.journal")) // RECORD_BYTES
         table = IdTable(index, max(expected_ids, journalled))
-        for slots in _journalled(self._directory):
-            found = table.find(slots)
-            table.store(
-                {key: pack(*(slot.merged(unpack(found[key])) if key in found else slot)) for key, slot in slots.items()}
-            )
+        for path in sorted(self._directory.glob("*.journal")):
+            for records in _blocks(path):
+                table.reserve(len(records) // RECORD_BYTES)
+                merge(table, records)
         fresh = boot.with_suffix(".tmp")
         fresh.write_bytes(this_boot)
         fresh.replace(boot)
         return table
+
+
+def merge(table: IdTable, records: bytes) -> None:
+    """Enter the records of a journal, for which there must be room. Raises Corrupt when the table is damaged."""
+    if idtable.compiled is None:
+        merge_plainly(table, records)
+        return
+    try:
+        idtable.compiled.merge(table.index, table.entries, records)
+    except LookupError as error:
+        raise table.damaged() from error
+
+
+def merge_plainly(table: IdTable, records: bytes) -> None:
+    """`merge` in Python alone."""
+    for at in range(0, len(records), RECORD_BYTES):
+        key = records[at : at + KEY_BYTES]
+        slot = unpack(records[at + KEY_BYTES : at + RECORD_BYTES])
+        known = table.get(key)
+        table.put(key, pack(*(slot.merged(unpack(known)) if known else slot)))
 
 
 def read_slots(directory: Path, prefix: bytes) -> dict[bytes, Slot]:
@@ -159,27 +172,11 @@ def last_used_ns(directory: Path) -> int | None:
         return None
 
 
-def _journalled(directory: Path) -> Iterator[dict[bytes, Slot]]:
-    """The records of all journals, merged in portions."""
-    slots: dict[bytes, Slot] = {}
-    for path in sorted(directory.glob("*.journal")):
-        for payload in _blocks(path):
-            for at in range(0, len(payload), _RECORD_BYTES):
-                key = payload[at : at + KEY_BYTES]
-                slot = unpack(payload[at + KEY_BYTES : at + _RECORD_BYTES])
-                slots[key] = slot.merged(slots[key]) if key in slots else slot
-            if len(slots) >= MERGED_RECORDS:
-                yield slots
-                slots = {}
-    if slots:
-        yield slots
-
-
 def _blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while len(head := file.read(_BLOCK.size)) == _BLOCK.size:
             length, crc = _BLOCK.unpack(head)
             payload = file.read(length)
-            if len(payload) < length or length % _RECORD_BYTES or zlib.crc32(payload) != crc:
+            if len(payload) < length or length % RECORD_BYTES or zlib_ng.crc32(payload) != crc:
                 return
             yield payload

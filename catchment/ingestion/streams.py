@@ -21,7 +21,6 @@ from catchment.document import Document
 from catchment.errors import Malformed
 from catchment.ingestion.decoder.failure import CODES, Failure
 from catchment.ingestion.decoder.uri import TELEMETRY
-from catchment.ingestion.deduplication import Repeat
 from catchment.ingestion.described import described
 from catchment.ingestion.fields import (
     double_field,
@@ -31,6 +30,7 @@ from catchment.ingestion.fields import (
     source_fields,
     text_field,
 )
+from catchment.ingestion.marking import Repeat
 from catchment.log.port import TopicPartition
 from catchment.message import BYTES, Message, encode_field_with, encode_varint, field_prefix
 

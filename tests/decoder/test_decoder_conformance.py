@@ -37,7 +37,7 @@ from catchment.ingestion.decoder.metadata import (
     sample_id,
 )
 from catchment.ingestion.decoder.repeats import repeated_key
-from catchment.ingestion.deduplication import Repeat
+from catchment.ingestion.marking import Repeat
 from catchment.message import Message
 
 

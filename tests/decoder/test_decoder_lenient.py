@@ -24,8 +24,9 @@ from catchment import message
 from catchment.ingestion import streams
 from catchment.ingestion.decoder.failure import Refusal
 from catchment.ingestion.decoder.uri import read_leniently, read_uri
-from catchment.ingestion.deduplication import Repeat, Sighting
+from catchment.ingestion.deduplication import Sighting
 from catchment.ingestion.ledger.headings import of_raw
+from catchment.ingestion.marking import Repeat
 
 LENIENT = open_decoder(lenient_namespaces=("foo", "telemetry"))
 ID = TID.lower()

@@ -17,7 +17,7 @@ from catchment.ingestion import streams
 from catchment.ingestion.decoder import submission
 from catchment.ingestion.decoder.body import gunzip, parse
 from catchment.ingestion.decoder.failure import CODES, Failure, Refusal, cut
-from catchment.ingestion.deduplication import Repeat
+from catchment.ingestion.marking import Repeat
 from catchment.message import BYTES, INTEGER, Field, Message
 
 TEXTS = st.text(max_size=40)

@@ -22,7 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from catchment.clock import ManualClock
 from catchment.errors import Closed, Corrupt
 from catchment.events import Events
-from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator, Repeat, Sighting
+from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator, Sighting
+from catchment.ingestion.marking import Repeat
 from catchment.log.port import TopicPartition
 
 HOUR = 3_600_000_000_000
