@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catchment.errors import Corrupt, Missing
+from catchment.log.embedded.log import EmbeddedLog
 from catchment.log.embedded.records import BAD, frame, take
 from catchment.log.port import TopicPartition
 from tests.log.opening import MANY, RAW, open_embedded, payloads_of, segments
@@ -135,13 +137,12 @@ def damaged(tmp_path: Path, at: int) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("at", "is_one"), [(158 + 20, True), (158 + 4, True), (158 + 2, False), (158, False)], ids=lambda value: str(value)
+    "at", [158 + 20, 158 + 4, 158 + 2, 158], ids=["payload", "checksum", "length by far", "length by little"]
 )
-def test_a_consumer_names_the_records_that_damage_has_cost_and_goes_on(tmp_path: Path, at: int, is_one: bool) -> None:
-    """One record where its length can be trusted (payload, checksum), else the rest of its segment."""
+def test_a_consumer_names_the_record_that_damage_has_cost_and_goes_on(tmp_path: Path, at: int) -> None:
     sealed = damaged(tmp_path, at)
     first = int(sealed.stem) + 1
-    behind = first + 1 if is_one else int(segments(tmp_path)[2].stem)
+    behind = first + 1
     told = io.StringIO()
     log = open_embedded(tmp_path, told)
     lost: list[tuple[TopicPartition, range]] = []
@@ -172,27 +173,133 @@ def test_damage_before_the_committed_offset_costs_nothing(tmp_path: Path) -> Non
     log.close()
 
 
-def test_damage_in_the_segment_in_use_waits_until_the_next_record_is_known(tmp_path: Path) -> None:
-    write(tmp_path, *[[b"%d" % number * 50] for number in range(5)])
-    log = open_embedded(tmp_path, segment_bytes=4096)
+def test_where_more_than_one_record_is_damaged_the_rest_of_a_sealed_segment_is_lost(tmp_path: Path) -> None:
+    sealed = damaged(tmp_path, 158)
+    content = bytearray(sealed.read_bytes())
+    content[2 * 158] ^= 4
+    sealed.write_bytes(content)
+    log = open_embedded(tmp_path)
+    first, behind = int(sealed.stem) + 1, int(segments(tmp_path)[2].stem)
+    assert consumed(log) == ([range(first, behind)], [*range(first), *range(behind, 20)])
+    log.close()
+
+
+def consumed(log: EmbeddedLog) -> tuple[list[range], list[int]]:
+    """What a consumer is told to be lost, and the offsets that it gets."""
+    lost: list[range] = []
+    found: list[int] = []
+    consumer = log.open_consumer("group", ["raw"], on_lost=lambda source, offsets, why: lost.append(offsets))
+    while batch := consumer.poll(3, MANY, 0):
+        found += [record.offset for record in batch.records]
+    consumer.close()
+    return lost, found
+
+
+def spoil(segment: Path, at: int, mask: int) -> None:
+    with segment.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes((byte ^ mask,)))
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("number", [0, 2, 4])
+def test_a_damaged_length_in_the_segment_in_use_costs_its_record_alone(tmp_path: Path, number: int, at: int) -> None:
+    log = open_embedded(tmp_path)
     writer = log.open_writer(RAW)
+    writer.append([b"%d" % digit * 50 for digit in range(5)])
+    spoil(segments(tmp_path)[0], 58 * number + at, 0x44)
+    lost, found = consumed(log)
+    assert (lost, found) == ([range(number, number + 1)], [other for other in range(5) if other != number])
+    writer.append([b"behind it"])
+    again = log.open_reader(RAW, 5)
+    with pytest.raises(Corrupt):  # whoever is told nothing of what is lost does not pass over it
+        again.read(1, MANY, 0)
+    log.close()
+
+
+def test_the_number_of_records_that_are_lost_in_a_row_is_known_by_the_head(tmp_path: Path) -> None:
+    log = open_embedded(tmp_path)
+    writer = log.open_writer(RAW)
+    writer.append([b"%d" % digit * 50 for digit in range(6)])
+    with segments(tmp_path)[0].open("r+b") as file:
+        file.seek(58 + 1)
+        file.write(bytes(2 * 58))  # records 1 and 2, and the begin of 3
+    assert consumed(log) == ([range(1, 4)], [0, 4, 5])
+    log.close()
+
+
+def test_records_that_are_copied_in_a_damaged_payload_are_never_taken_for_records(tmp_path: Path) -> None:
+    pieces: list[bytes] = []
+    frame([b"not received"] * 3, pieces)
+    log = open_embedded(tmp_path)
+    writer = log.open_writer(RAW)
+    writer.append([b"first", b"hostile " + b"".join(pieces), b"last"])
+    spoil(segments(tmp_path)[0], 8 + len(b"first") + 1, 0x10)
+    assert consumed(log) == ([range(1, 2)], [0, 2])
+    log.close()
+
+
+@pytest.mark.parametrize("written", [4, 30])
+def test_a_record_that_is_not_published_yet_is_neither_read_nor_passed_over(tmp_path: Path, written: int) -> None:
+    """The writer is in the middle of a flush: some of its bytes are there, and the head does not tell of them."""
+    log = open_embedded(tmp_path)
+    writer = log.open_writer(RAW)
+    writer.append([b"0" * 50, b"1" * 50])
     segment = segments(tmp_path)[0]
-    content = bytearray(segment.read_bytes())
-    content[58] ^= 4  # the length of record 1
-    segment.write_bytes(content)
+    pieces: list[bytes] = []
+    frame([b"2" * 50], pieces)
+    with segment.open("ab") as file:
+        file.write(b"".join(pieces)[:written])
+    spoil(segment, 58, 0x44)
     lost: list[range] = []
     consumer = log.open_consumer("group", ["raw"], on_lost=lambda source, offsets, why: lost.append(offsets))
-    batch = consumer.poll(100, MANY, 0)
+    first = consumer.poll(9, MANY, 0)
+    assert first is not None
+    assert [record.offset for record in first.records] == [0]
+    assert consumer.poll(9, MANY, 0) is None
+    assert lost == [range(1, 2)]
+    writer.append([b"two"])
+    batch = consumer.poll(9, MANY, 0)
     assert batch is not None
-    assert len(batch.records) == 1
-    with pytest.raises(Corrupt):
-        consumer.poll(100, MANY, 0)
-    writer.append([bytes(5000)])
-    writer.append([b"in the next segment"])
-    batch = consumer.poll(100, MANY, 0)
-    assert batch is not None
-    assert (lost, batch.records[0].payload) == ([range(1, 6)], b"in the next segment")
+    assert [(record.offset, record.payload) for record in batch.records] == [(2, b"two")]
+    assert lost == [range(1, 2)]
     log.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 300), min_size=1, max_size=12),
+    position=st.integers(0),
+    spoilt=st.binary(min_size=1, max_size=80),
+    is_sealed=st.booleans(),
+)
+def test_whatever_is_overwritten_good_records_keep_their_offsets(
+    sizes: list[int], position: int, spoilt: bytes, is_sealed: bool
+) -> None:
+    """Every record is handed out as it was, at its offset, or named lost; none twice, none invented."""
+    payloads = [bytes((number,)) * size for number, size in enumerate(sizes)]
+    with tempfile.TemporaryDirectory() as folder:
+        log = open_embedded(Path(folder), segment_bytes=1 if is_sealed else 1 << 20)
+        writer = log.open_writer(RAW)
+        writer.append(payloads)
+        if is_sealed:
+            writer.append([b"next segment"])
+            payloads.append(b"next segment")
+        segment = segments(Path(folder))[0]
+        size_bytes = sum(8 + size for size in sizes)
+        with segment.open("r+b") as file:
+            file.seek(position % size_bytes)
+            file.write(spoilt[: size_bytes - file.tell()])
+        lost: list[int] = []
+        found: list[tuple[int, bytes]] = []
+        consumer = log.open_consumer("group", ["raw"], on_lost=lambda source, offsets, why: lost.extend(offsets))
+        while batch := consumer.poll(3, MANY, 0):
+            found += batch.records
+        log.close()
+    assert all(payloads[offset] == payload for offset, payload in found)
+    assert sorted([*lost, *(offset for offset, _ in found)]) == list(range(len(payloads)))
 
 
 @pytest.mark.parametrize("content", [None, b"", bytes(32), b"CLH1" + bytes(28)])

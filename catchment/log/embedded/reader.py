@@ -17,7 +17,7 @@ from catchment import metrics
 from catchment.errors import Closed, Corrupt, Missing
 from catchment.log.embedded.head import Head, read_head
 from catchment.log.embedded.layout import PartitionFiles
-from catchment.log.embedded.records import BAD, CHUNK_BYTES, HEADER_BYTES, claimed_bytes, take
+from catchment.log.embedded.records import BAD, CHUNK_BYTES, HEADER_BYTES, claimed_bytes, resume, take
 from catchment.log.embedded.watch import WRITTEN, Watch, now_s
 from catchment.log.port import Record
 
@@ -85,22 +85,24 @@ class EmbeddedReader:
         """After Corrupt: go on behind the damage, and return the offsets from the position on that are lost with it
         (none when the damage is before the position).
 
-        One record is lost when a good one, or the end, stands where its length says; else the rest of the segment.
-        None when the segment is in use and its next record cannot be found: it can be once the segment is sealed.
+        One record is lost when a good one, or the end, stands where its length says. Else good ones are searched for
+        behind it. In a sealed segment one must be missing then, or the rest of it is lost; in the one in use, how many
+        are missing tells the head, and nothing behind what it calls durable is looked at. None when that is not known.
         """
         damaged, begin = self._next, self._buffer_begin + self._at
-        self._find_limit()
+        head = self._find_limit()
         later = next((base for base in self._files.bases() if base > self._base), None)
-        end_offset = later if self._is_sealed else self._head().end
-        behind = self._behind(begin)
-        if behind is not None and (behind < self._limit or damaged + 1 == end_offset):
-            stop = damaged + 1
-            self._buffer, self._buffer_begin, self._at, self._next = b"", behind, 0, stop
-        elif self._is_sealed and later is not None:
-            stop = later
+        end_offset = later if self._is_sealed else head.end
+        if end_offset is None or begin >= self._limit:
+            return None
+        behind, stop = self._behind(begin), damaged + 1
+        if behind is None or (behind == self._limit and stop != end_offset):
+            behind, records = self._resumed(begin, end_offset - stop)
+            stop = end_offset - records
+        if behind == self._limit and self._is_sealed:
             self._leave_segment()
         else:
-            return None
+            self._buffer, self._buffer_begin, self._at, self._next = b"", behind, 0, stop
         lost = range(min(max(damaged, self._offset), stop), stop)
         self._offset = max(self._offset, stop)
         return lost
@@ -165,7 +167,13 @@ class EmbeddedReader:
         following = os.pread(self._segment, claimed_bytes(os.pread(self._segment, HEADER_BYTES, end)), end)
         return end if take(following, 0, 1, _ANY_BYTES)[0] else None
 
-    def _find_limit(self) -> None:
+    def _resumed(self, begin: int, most: int) -> tuple[int, int]:
+        """Where records go on behind the damage, and how many they are; the limit and none when that is not sure."""
+        assert self._segment is not None
+        records, position = resume(self._segment, begin, self._limit, most)
+        return (self._limit, 0) if self._is_sealed and records != most else (position, records)
+
+    def _find_limit(self) -> Head:
         """How far this segment may be read: as the head says, or to its end once a later one is in use."""
         head = self._head()
         assert self._segment is not None
@@ -174,6 +182,7 @@ class EmbeddedReader:
             self._limit = os.fstat(self._segment).st_size
         else:
             self._limit = head.position if head.base == self._base else 0
+        return head
 
     def _head(self) -> Head:
         head = read_head(self._head_file)

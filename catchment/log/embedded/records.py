@@ -6,6 +6,7 @@ The layout is in the package text. Cost on one core: framing about 0.6 µs, taki
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,6 +22,9 @@ MORE = 1 << 31
 LENGTH = MORE - 1
 BAD = -1
 """`take` met a record whose checksum or length is wrong."""
+
+_LENGTH_SHAPE = re.compile(rb"(?s)(?=..[\x00-\x81][\x00\x80])")
+"""The bytes of a length word that is no more than MAX_PAYLOAD_BYTES, with or without MORE."""
 
 _WORD = struct.Struct("<I")
 _HEADER = struct.Struct("<II")
@@ -86,6 +90,46 @@ def claimed_bytes(header: bytes) -> int:
         return HEADER_BYTES
     length: int = _WORD.unpack_from(header)[0] & LENGTH
     return HEADER_BYTES + min(length, MAX_PAYLOAD_BYTES)
+
+
+def resume(descriptor: int, begin: int, limit: int, most: int) -> Whole:
+    """Where records go on behind a damaged one at byte `begin`, and how many there are from there to `limit`.
+
+    That is at the first good one from which lengths lead from record to record exactly to `limit`, a place at which a
+    record ends, and that makes no more than `most` of them. No records, and `limit`, when there is none.
+
+    More than `most` would be records that are copied in the payload of the damaged one.
+    """
+    following: dict[int, int] = {limit: 0}
+    for start in range(begin + 1, limit, CHUNK_BYTES):
+        window = os.pread(descriptor, min(CHUNK_BYTES + HEADER_BYTES - 1, limit - start), start)
+        for found in _LENGTH_SHAPE.finditer(window, 0, CHUNK_BYTES + 3):
+            at = start + found.start()
+            end = at + claimed_bytes(window[found.start() : found.start() + HEADER_BYTES])
+            if end > limit or not take(os.pread(descriptor, end - at, at), 0, 1, 0)[0]:
+                continue
+            records = _count(descriptor, at, limit, following)
+            if 0 < records <= most:
+                return Whole(records, at)
+    return Whole(0, limit)
+
+
+def _count(descriptor: int, at: int, limit: int, following: dict[int, int]) -> int:
+    """How many records lie from byte `at` to `limit` by their lengths, -1 when these do not lead there. `following` has
+    what is known of this already, and gets the rest."""
+    passed = []
+    while at not in following:
+        header = os.pread(descriptor, HEADER_BYTES, at)
+        if at + HEADER_BYTES > limit or _WORD.unpack_from(header)[0] & LENGTH > MAX_PAYLOAD_BYTES:
+            following[at] = -1
+            break
+        passed.append(at)
+        at += claimed_bytes(header)
+    records = following[at]
+    for position in reversed(passed):
+        records += records >= 0
+        following[position] = records
+    return records
 
 
 class Whole(NamedTuple):
