@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FORMAT = click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 MOST_SAMPLES = 1_000
+_NUMBERS = ("pings", "share", "per hour")
+_KEPT_COLUMNS = 3
+_UNLIMITED = 10_000
 _SCHEMA_LINES = 40
 _DAY_NS = 86_400 * 10**9
 
@@ -66,28 +69,13 @@ def errors(
     if output == "json":
         _print_json([_count_json(count) for count in counts])
         return
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     if not counts:
         console.print(f"No errors since {utc(wanted.since_ns):%Y-%m-%d %H:%M:%S} UTC that fit.")
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
-    for heading in ("code", "doctype", "pings", "share", "per hour", "latest (UTC)"):
-        is_number = heading in ("pings", "share", "per hour")
-        table.add_column(
-            heading, justify="right" if is_number else "left", no_wrap=heading != "doctype", overflow="fold"
-        )
-    for count in counts:
-        place = ".".join(part for part in (count.namespace, count.doctype) if part)
-        share = "" if count.share is None else f"{count.share:.1%}"
-        is_today = now_ns // _DAY_NS == round(count.latest.timestamp()) // 86_400
-        latest = f"{count.latest:{'%H:%M:%S' if is_today else '%Y-%m-%d'}}" if count.latest.year > 1970 else "unknown"
-        cells = (count.code, place, f"{count.pings:,}", share, f"{count.per_h:,.1f}", latest)
-        table.add_row(*(_plain(cell) for cell in cells))
-    console.print(table)
+    _show_counts(counts, now_ns)
     console.print("List some with --samples 5; each can be shown whole, with the line that it broke.")
 
 
@@ -123,6 +111,45 @@ def reason_json(failure: Any) -> dict[str, Any]:
         "message": failure.message,
         "detail": failure.detail,
         "pointers": list(failure.pointers),
+    }
+
+
+def _show_counts(counts: Sequence[Count], now_ns: int) -> None:
+    """A table without broken words: what does not fit beside the first columns is left out; those may be wider than the
+    terminal, which then breaks their lines."""
+    from rich import box
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    console = Console()
+    rows = [_count_cells(count, now_ns) for count in counts]
+    headings = list(rows[0])
+    while True:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1))
+        for heading in headings:
+            table.add_column(heading, justify="right" if heading in _NUMBERS else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(_plain(row[heading]) for heading in headings))
+        wide = console.options.update(max_width=_UNLIMITED)
+        needed = Measurement.get(console, wide, table).maximum
+        if needed <= console.width or len(headings) == _KEPT_COLUMNS:
+            break
+        headings.pop()
+    Console(width=max(needed, console.width)).print(table)
+
+
+def _count_cells(count: Count, now_ns: int) -> dict[str, str]:
+    """A row by its headings, the most important first."""
+    is_today = now_ns // _DAY_NS == round(count.latest.timestamp()) // 86_400
+    latest = f"{count.latest:{'%H:%M:%S' if is_today else '%Y-%m-%d'}}" if count.latest.year > 1970 else "unknown"
+    return {
+        "code": count.code,
+        "doctype": ".".join(part for part in (count.namespace, count.doctype) if part),
+        "pings": f"{count.pings:,}",
+        "share": "" if count.share is None else f"{count.share:.1%}",
+        "latest (UTC)": latest,
+        "per hour": f"{count.per_h:,.1f}",
     }
 
 

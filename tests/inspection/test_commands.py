@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,17 @@ def test_errors_are_counted(home: Home) -> None:
     (count,) = orjson.loads(run(home, "errors", *SINCE, "--format", "json").stdout)
     assert (count["code"], count["pings"], count["share"]) == ("json_invalid", 1, 0.5)
     assert "No errors since" in run(home, "errors", *SINCE, "--namespace", "other").stdout
+
+
+@pytest.mark.parametrize(("width", "headings"), [(40, 3), (56, 3), (80, 4), (120, 6)])
+def test_no_word_of_the_counts_is_broken_however_narrow_the_terminal(home: Home, width: int, headings: int) -> None:
+    home.send(b"not json", doctype="a-doctype-with-a-long-name-42")
+    home.load()
+    ran = CliRunner().invoke(cli, ["errors", *SINCE], env={**home.environment, "COLUMNS": str(width)})
+    heading = ran.stdout.splitlines()[1]
+    assert len(re.split(r"\s{2,}", heading.strip())) == headings
+    (row,) = [line for line in ran.stdout.splitlines() if "json_invalid" in line]
+    assert "shop.a-doctype-with-a-long-name-42" in row
 
 
 def test_samples_name_what_show_takes(home: Home) -> None:

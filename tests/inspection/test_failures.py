@@ -143,3 +143,17 @@ def test_any_bytes_can_be_laid_open(home: Home, sent: bytes, marked: str | None)
     opened = open_failure(failure, home.platform.registry(), shows_clients=True)
     assert opened.document or not sent
     assert [line.text for line in opened.document if line.is_marked] == ([marked] if marked else [])
+
+
+@pytest.mark.parametrize("shows_clients", [True, False])
+def test_bytes_that_cannot_be_read_show_no_client_id_unless_that_is_allowed(home: Home, shows_clients: bool) -> None:
+    sent = [b"\xff" * 600 + body(), gzipped(body())[:-9] + b"damaged!!"]
+    for text in sent:
+        home.send(text)
+    home.load()
+    for found in home.failures().samples(Wanted(0), 9):
+        opened = open_failure(found.failure, home.platform.registry(), shows_clients=shows_clients)
+        assert opened.form.startswith("bytes")
+        shown = "\n".join(line.text for line in opened.document)
+        assert ("show_client_ids" in shown) is not shows_clients
+        assert (found.failure.body[:9].hex(" ") in shown) is shows_clients

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 _HEX_BYTES = 512
+_HEX_BYTES_FOR_ALL = 8
+"""Too few for a client id, enough to tell gzip from others."""
 _FEW = 8
 """So many bytes that are not UTF-8 do not make a text one of bytes, nor do a twentieth of them."""
 _KEYWORD = re.compile(r"Keyword: (\S+)$")
@@ -46,21 +48,22 @@ class Opened:
 
 
 def open_failure(failure: Failure, registry: Registry, *, shows_clients: bool) -> Opened:
-    """The failure's document and schema. Takes any bytes; client ids in it are shortened unless `shows_clients`."""
+    """The failure's document and schema. Takes any bytes; client ids in it are shortened unless `shows_clients`. In
+    bytes that cannot be read none can be told apart, so no more than the first few are shown then."""
     text = gunzip(failure.body, MAX_TEXT_BYTES)
     schema = _schema_of(failure, registry)
     schema_lines = tuple(_schema_lines(failure, schema)) if schema else ()
     path = str(schema.path) if schema else ""
     if isinstance(text, Refusal):
         form = f"bytes; {text.code}: {text.detail}"
-        return Opened(form, tuple(_hex(failure.body)), path, schema_lines, "")
+        return Opened(form, tuple(_hex(failure.body, shows_clients)), path, schema_lines, "")
     content = parse(text)
     gunzipped = ", gunzipped" if text is not failure.body else ""
     shown = str if shows_clients else hide_clients
     if isinstance(content, Refusal):
         written = text.decode("utf-8", "replace")
         if written.count("\ufffd") > _FEW + len(written) // 20:
-            return Opened("bytes", tuple(_hex(failure.body)), path, schema_lines, "")
+            return Opened("bytes", tuple(_hex(failure.body, shows_clients)), path, schema_lines, "")
         at = _fault(failure, text, written)
         place = None if at is None else (len(shown(written[:at])), len(shown(written[:at])) + 1)
         return Opened(f"text{gunzipped}", tuple(numbered(shown(written), place)), path, schema_lines, "")
@@ -126,13 +129,16 @@ def _fault(failure: Failure, text: bytes, written: str) -> int | None:
     return max(min(at, len(written) - 1), 0)
 
 
-def _hex(body: bytes) -> list[Line]:
-    rows = [body[start : start + 16] for start in range(0, min(len(body), _HEX_BYTES), 16)]
+def _hex(body: bytes, shows_clients: bool) -> list[Line]:
+    most = _HEX_BYTES if shows_clients else _HEX_BYTES_FOR_ALL
+    rows = [body[start : min(start + 16, most)] for start in range(0, min(len(body), most), 16)]
     lines = [
         Line(number + 1, f"{number * 16:04x}  {row.hex(' '):<47}  {_printable(row)}") for number, row in enumerate(rows)
     ]
-    rest = len(body) - _HEX_BYTES
-    return [*lines, Line(0, f"… {rest:,} bytes are left out …")] if rest > 0 else lines
+    if (rest := len(body) - most) <= 0:
+        return lines
+    why = "left out" if shows_clients else "not shown: a client id may be in them ([console] show_client_ids)"
+    return [*lines, Line(0, f"… {rest:,} bytes are {why} …")]
 
 
 def _printable(row: bytes) -> str:
