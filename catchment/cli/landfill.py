@@ -168,10 +168,13 @@ def import_(platform: Platform, files: tuple[Path, ...], output: str) -> None:
 def verify(platform: Platform, since: int, until: int, output: str) -> None:
     """Read every object of a time and compare it with its index.
 
-    Exit code 1 when one is damaged, or a range of offsets is missing between two.
+    The console's page Landfill tells when that was done last. Exit code 1 when one is damaged, or a range of offsets is
+    missing between two.
     """
     from rich.console import Console
     from rich.progress import Progress
+
+    from catchment.ingestion.landfill.checks import Check
 
     archive = platform.landfill()
     indexes = archive.indexes(since, until)
@@ -183,6 +186,7 @@ def verify(platform: Platform, since: int, until: int, output: str) -> None:
             if problem is not None:
                 problems.append(problem)
             bar.advance(task, index.size_bytes)
+    archive.keep_check(Check(platform.clock.time_ns(), since, until, len(indexes), len(problems)))
     records, size_bytes = sum(index.records for index in indexes), sum(index.size_bytes for index in indexes)
     if output == "json":
         _print_json({"objects": len(indexes), "records": records, "size_bytes": size_bytes, "problems": problems})

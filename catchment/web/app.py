@@ -22,6 +22,7 @@ from catchment.ingestion.inspection.failures import Failures
 from catchment.web.errorpages import ErrorPages
 from catchment.web.ground import Platform
 from catchment.web.guard import Guard
+from catchment.web.landfillpages import LandfillPages
 from catchment.web.ledgerpages import Books, LedgerPages
 from catchment.web.overview import OverviewPages
 from catchment.web.receiptpages import ReceiptPages
@@ -68,6 +69,7 @@ class Console:
         errors = Tail(log, "errors", read_refused, length, period_s, clock, events)
         books = Books(guarded(platform.database), log, clock, platform.ledger_settings(), settings.sample_s)
         ledger = LedgerPages(self._renderer, books)
+        landfill = LandfillPages(self._renderer, guarded(platform.landfill), clock)
         overview = OverviewPages(settings, clock, self._renderer, self._sampler, pings, errors, books, self._queries)
         self._hub = Hub(log, events)
         tail = TailPages(settings, clock, self._renderer, log, self._hub)
@@ -88,6 +90,7 @@ class Console:
                 Route("/receipts", self._receipts.page),
                 Route("/api/receipts/{document_id}", self._receipts.answer),
                 Route("/ledger", ledger.page),
+                Route("/landfill", landfill.page),
                 Route("/sql", sql.page),
                 Route("/sql/result", sql.result),
                 Route("/sql/result.csv", sql.download),

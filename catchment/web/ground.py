@@ -13,6 +13,7 @@ from catchment.query.port import QueryEngine
 if TYPE_CHECKING:
     from catchment.database.database import Database
     from catchment.ingestion.inspection.receipts import Receipts
+    from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
     from catchment.schemas.registry import Registry
 
@@ -38,5 +39,7 @@ class Platform(Protocol):
     def receipts(self) -> Receipts: ...
 
     def database(self) -> Database: ...
+
+    def landfill(self) -> Landfill: ...
 
     def ledger_settings(self) -> LedgerSettings: ...

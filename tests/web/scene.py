@@ -33,6 +33,7 @@ from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.inspection.failures import Failures
 from catchment.ingestion.inspection.open import open_receipts
 from catchment.ingestion.inspection.receipts import Receipts
+from catchment.ingestion.landfill.shelf import Landfill
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.lake.commit import Span
 from catchment.lake.open import open_lake
@@ -41,6 +42,7 @@ from catchment.lake.tables import Lake
 from catchment.log.open import open_log
 from catchment.log.port import Log, TopicPartition, Writer
 from catchment.log.settings import LogSettings
+from catchment.objects.open import open_objects
 from catchment.observation import LOADER_GROUP, TOPICS
 from catchment.query.open import open_engine
 from catchment.query.port import QueryEngine
@@ -90,6 +92,9 @@ class Ground:
 
     def database(self) -> Database:
         return self._database
+
+    def landfill(self) -> Landfill:
+        return Landfill(open_objects("file:objects", self.home))
 
     def ledger_settings(self) -> LedgerSettings:
         return LedgerSettings()

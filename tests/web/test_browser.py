@@ -170,6 +170,8 @@ def test_no_page_is_wider_than_the_window(busy: Scene, browser: Browser, width: 
         "/errors",
         "/errors/raw/0@0",
         "/receipts",
+        "/landfill",
+        "/landfill?by=both",
     ):
         browser.open(busy.url + path)
         assert browser.value("document.documentElement.scrollWidth") <= width, path

@@ -11,6 +11,7 @@ import zstandard
 from catchment import metrics
 from catchment.errors import Corrupt, Malformed, Missing, Unavailable
 from catchment.framing import split
+from catchment.ingestion.landfill.checks import Check, checks, keep
 from catchment.ingestion.landfill.layout import (
     HOUR_NS,
     INDEX,
@@ -116,6 +117,14 @@ class Landfill:
         if records != index.records or records != counted:
             return f"{index.key}: holds {records} records, its index says {index.records}, its counts {counted}"
         return None
+
+    def keep_check(self, check: Check) -> None:
+        """Remember what a reading of objects has found."""
+        keep(self._objects, check)
+
+    def checks(self) -> list[Check]:
+        """Readings of the landfill, the newest first. Raises Corrupt."""
+        return checks(self._objects)
 
     def expire(self, now_ns: int, max_age_s: float) -> int:
         """Delete objects whose records *and* which themselves are older than `max_age_s`; how many."""
