@@ -4,7 +4,10 @@
     x-debug  → x_debug        2nd    → _2nd          "" → _
 
 Two properties of one object that would get the same name: the one that is spelled so already keeps it, the others, in
-the order of their spelling, get `_2`, `_3` and so on.
+the order of their spelling, get `_2`, `_3` and so on. `Property.renamed` in `shape.py` records it.
+
+A column keeps a name that is a word of SQL (`order`, `group`): quoting it is the smaller evil than a second name that
+nobody expects. `is_sql_word` finds those, so that who writes a schema can be told.
 """
 
 from __future__ import annotations
@@ -15,6 +18,22 @@ from collections.abc import Collection, Iterable
 _WORD_BEFORE_CAPITAL = re.compile(r"([a-z0-9])([A-Z])")
 _ACRONYM_BEFORE_WORD = re.compile(r"([A-Z]+)([A-Z][a-z])")
 _OTHER = re.compile(r"[^0-9A-Za-z]+")
+
+
+_SQL_WORDS = frozenset(
+    """
+    all alter analyse analyze and any array as asc asymmetric authorization both case cast check collate column
+    constraint create cross cube current_catalog current_date current_path current_role current_schema current_time
+    current_timestamp current_user deallocate default deferrable delete desc describe distinct do drop else end escape
+    except execute exists extract false fetch filter for foreign from full grant group grouping having in initially
+    inner insert intersect into is join json_array json_exists json_object json_query json_table json_value lambda
+    lateral leading left like limit listagg localtime localtimestamp natural normalize not null offset on only or order
+    outer overlaps pivot pivot_longer pivot_wider placing prepare primary qualify recursive references returning right
+    rollup select session_user show skip some summarize symmetric table then time to trailing trim true uescape union
+    unique unknown unnest unpivot user using values variadic when where window with within
+    """.split()  # noqa: SIM905  # a list would be a line for each word
+)
+"""What a query must quote in DuckDB, Trino or Spark with ANSI mode, to use it as a name."""
 
 
 def snake_case(name: str) -> str:
@@ -39,6 +58,11 @@ def column_names(properties: Iterable[str], taken: Collection[str] = ()) -> dict
         used.add(column)
         names[name] = column
     return names
+
+
+def is_sql_word(column: str) -> bool:
+    """Whether a query has to quote the column's name, in at least one of the engines that read the lake."""
+    return column in _SQL_WORDS
 
 
 def table_name(namespace: str, doctype: str, version: int) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catchment.schemas.names import column_names, snake_case, table_name
+from catchment.schemas.names import column_names, is_sql_word, snake_case, table_name
 
 NAMED = {
     "clientId": "client_id",
@@ -61,3 +62,10 @@ def test_columns_differ_and_do_not_depend_on_the_order_of_properties(names: set[
 def test_a_table_has_namespace_doctype_and_version() -> None:
     assert table_name("telemetry", "new-profile", 4) == "telemetry.new_profile_v4"
     assert table_name("activity-stream", "impressionStats", 1) == "activity_stream.impression_stats_v1"
+
+
+def test_every_word_that_duckdb_reserves_is_known() -> None:
+    reserved = duckdb.sql("SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'").fetchall()
+    assert [word for (word,) in reserved if not is_sql_word(word)] == []
+    assert len(reserved) > 50
+    assert not is_sql_word("submission_timestamp") and not is_sql_word("order_2")
