@@ -21,7 +21,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from catchment.schemas.shape import Leaf, ListOf, MapOf, Shape, Struct
+from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
 
 _INTEGER = pa.int64()
 _LEAF_TYPES = {
@@ -43,11 +43,14 @@ def arrow_type(shape: Shape) -> pa.DataType:
         return pa.map_(pa.string(), arrow_type(shape.value))
     if isinstance(shape, ListOf):
         return pa.list_(arrow_type(shape.item))
-    return pa.struct([_field(p.column, arrow_type(p.shape), p.description) for p in shape.properties])
+    return pa.struct([_field(p) for p in shape.properties])
 
 
-def _field(name: str, kind: pa.DataType, description: str) -> pa.Field:
-    return pa.field(name, kind, metadata={"doc": description} if description else None)
+def _field(p: Property) -> pa.Field:
+    """The column; its comment names the property where the column's name does not tell it."""
+    named = f"property {p.name!r}" if p.renamed else ""
+    comment = f"{p.description} ({named})" if p.description and named else p.description or named
+    return pa.field(p.column, arrow_type(p.shape), metadata={"doc": comment} if comment else None)
 
 
 def place_of(shape: Shape) -> Place:

@@ -315,3 +315,11 @@ def test_real_documents_come_back_from_their_columns(shared_data: Path, labels: 
         assert text(rebuilt(row, schema.shape)) == text(kept(content, schema.shape)), path.name
         seen += 1
     assert seen >= 40
+
+
+def test_the_comment_of_a_renamed_column_names_its_property() -> None:
+    properties = {"aB": {"type": "integer", "description": "How many"}, "a_b": {"type": "integer"}, "metadata": {}}
+    schema = row_schema(shape_of({"properties": properties}, RESERVED_COLUMNS))
+    assert schema.field("a_b_2").metadata == {b"doc": b"How many (property 'aB')"}
+    assert schema.field("metadata_2").metadata == {b"doc": b"property 'metadata'"}
+    assert schema.field("a_b").metadata is None
