@@ -105,7 +105,7 @@ def run(size: int, count: int, profile: bool = False) -> Run:
         archiver = Archiver(LandfillSettings(object_age_s=1), "bench", log, landfill, clock, events, at=stop_archiver)
         archiver_s = timed(archiver.run)
         selection = Selection(since_ns, time.time_ns())
-        replay = Replay(selection, home, lake, registry, decoder, DeduplicationSettings(), clock, events)
+        replay = Replay(selection, home, log, lake, registry, decoder, DeduplicationSettings(), clock, events)
         profiler = cProfile.Profile()
         if profile:
             profiler.enable()

@@ -95,6 +95,7 @@ def _replay(platform: Platform, selection: Selection, is_dry: bool) -> Replay:
     return Replay(
         selection,
         platform.home,
+        platform.log(),
         platform.lake(),
         registry,
         decoder,

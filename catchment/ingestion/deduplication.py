@@ -9,6 +9,7 @@ Time is the messages' own, absolute; the wall clock only decides when disk is gi
 landfill is deduplicated among itself, and one message from a broken clock neither drops nor hides anything.
 
     mark     decides over a batch, under a lock file that all loaders share; visible to them at once
+    note     makes documents known that a replay brings in, without a place: what comes after is a repeat of them
     sync     makes decisions durable, with what they were based on; the loader calls it before it commits its offsets
 
 What a crash leaves: of a process, everything that `mark` decided; of the machine, everything before the last `sync`.
@@ -28,13 +29,13 @@ import secrets
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from catchment import metrics
 from catchment.clock import Clock
@@ -43,7 +44,7 @@ from catchment.document import Document
 from catchment.errors import Closed
 from catchment.events import Events
 from catchment.ingestion import marking
-from catchment.ingestion.marking import Repeat
+from catchment.ingestion.marking import Accepted, Repeat, Sighted
 from catchment.ingestion.sightings import Generation, Slot, last_used_ns, read_slots
 from catchment.log.port import TopicPartition
 
@@ -55,6 +56,10 @@ MAX_OPEN = 16
 REPEATS = metrics.counter("deduplication_repeats_total", "Documents that were here before.", "documents")
 GENERATIONS = metrics.gauge("deduplication_generations", "Half-windows of document ids on disk.", "half-windows")
 EXPIRED = metrics.counter("deduplication_expired_total", "Half-windows of document ids removed.", "half-windows")
+
+T = TypeVar("T")
+_Rule = Callable[[Sequence[Sighted], int, int, Mapping[int, Generation]], list[T | None]]
+"""`marking.mark` or `marking.note`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +122,25 @@ class Deduplicator:
             there = self._there()
             if self._clock.monotonic_s() >= self._next_expiry_s:
                 self._expire(there)
-            outcomes = self._decide(sightings, there)
+            outcomes = self._decide(sightings, there, marking.mark)
         REPEATS.inc(len(outcomes) - outcomes.count(None))
         return outcomes
+
+    def note(self, sightings: Sequence[Sighting]) -> list[Accepted | None]:
+        """Make documents known that come into the tables by another way than `mark`: a delivery within the window of
+        one is a repeat from here on. Nothing is noted of a half-window that is over.
+
+        Returns for each a record of the same document, accepted by `mark` within the window, if it is another than the
+        one noted. Noting again changes nothing. Raises Full, Corrupt as `mark`; durable after `sync`.
+        """
+        if self._lock < 0:
+            raise Closed("noting documents: the deduplicator is closed; open another")
+        with self._exclusive():
+            there = self._there()
+            newest_ns = self._newest_ns(there, self._clock.time_ns())
+            fresh = [sighting for sighting in sightings if not self._is_over(sighting[1] // self._half_ns, newest_ns)]
+            found = dict(zip(fresh, self._decide(fresh, there, marking.note), strict=True))
+        return [found.get(sighting) for sighting in sightings]
 
     def sync(self) -> None:
         """Return when everything that this process has decided is durable. Raises Full; then call it again."""
@@ -136,14 +157,14 @@ class Deduplicator:
         os.close(self._lock)
         self._lock = -1
 
-    def _decide(self, sightings: Sequence[Sighting], there: dict[int, int]) -> list[Repeat | None]:
-        """`marking.mark` with all half-windows open that the sightings may concern; one concerns five."""
+    def _decide(self, sightings: Sequence[Sighting], there: dict[int, int], rule: _Rule[T]) -> list[T | None]:
+        """`rule` with all half-windows open that the sightings may concern; one concerns five."""
         half_ns = self._half_ns
         homes = Counter([sighting[1] // half_ns for sighting in sightings])
         numbers = {near for home in homes for near in range(home - 2, home + 3) if near in there or near in homes}
         if len(numbers) > MAX_OPEN:
             middle = len(sightings) // 2
-            return self._decide(sightings[:middle], there) + self._decide(sightings[middle:], there)
+            return self._decide(sightings[:middle], there, rule) + self._decide(sightings[middle:], there, rule)
         generations = {number: self._generation(number, there) for number in sorted(numbers)}
         now_ns = self._clock.time_ns()
         for number, generation in generations.items():
@@ -151,7 +172,7 @@ class Deduplicator:
                 generation.reserve(homes[number], now_ns)
             else:
                 generation.table.follow()
-        return marking.mark(sightings, half_ns, self._window_ns, generations)
+        return rule(sightings, half_ns, self._window_ns, generations)
 
     def _generation(self, number: int, there: dict[int, int]) -> Generation:
         """The open half-window. One that another loader has removed (and perhaps begun anew) is let go first."""
@@ -183,9 +204,9 @@ class Deduplicator:
         if not there:
             return
         now_ns = self._clock.time_ns()
-        newest_ns = min(max(there) * self._half_ns, now_ns)
+        newest_ns = self._newest_ns(there, now_ns)
         for number in sorted(there):
-            if (number + 1) * self._half_ns + self._window_ns >= newest_ns:
+            if not self._is_over(number, newest_ns):
                 return
             directory = self._directory / _name(number)
             used_ns = last_used_ns(directory)
@@ -199,6 +220,14 @@ class Deduplicator:
             EXPIRED.inc()
             self._events.info("document_ids_expired", half_window=number)
             return
+
+    def _newest_ns(self, there: dict[int, int], now_ns: int) -> int:
+        """The time of the newest messages, about."""
+        return min(max(there) * self._half_ns, now_ns) if there else now_ns
+
+    def _is_over(self, number: int, newest_ns: int) -> bool:
+        """Whether no message of the newest time has a half-window's last within its window."""
+        return (number + 1) * self._half_ns + self._window_ns < newest_ns
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

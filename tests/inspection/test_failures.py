@@ -8,8 +8,11 @@ import orjson
 import pytest
 
 from catchment.errors import Missing
+from catchment.ingestion.decoder.failure import ERRORS_TABLE
 from catchment.ingestion.inspection.failures import Wanted
 from catchment.ingestion.inspection.opened import open_failure
+from catchment.ingestion.loader.failures import FailureRows
+from catchment.ingestion.replay.repeats import Identity, displaced
 from tests.inspection.home import CLIENT_ID, Home, body, gzipped
 from tests.loader.scene import ADDRESS, START_NS
 
@@ -157,3 +160,18 @@ def test_bytes_that_cannot_be_read_show_no_client_id_unless_that_is_allowed(home
         shown = "\n".join(line.text for line in opened.document)
         assert ("show_client_ids" in shown) is not shows_clients
         assert (found.failure.body[:9].hex(" ") in shown) is shows_clients
+
+
+def test_a_row_that_a_replay_displaced_is_found_by_its_document_id(home: Home) -> None:
+    home.send(b"not json")
+    home.load()
+    document_id = "00000000-0000-4000-8000-000000000001"
+    rows = FailureRows()
+    rows.append(displaced(Identity("shop", "order", 1, document_id, START_NS)), None, None)
+    home.platform.lake().commit(ERRORS_TABLE, rows.take(), {})
+    (found,) = home.failures().find(document_id)
+    assert (found.name, found.failure.code) == (document_id, "repeat")
+    assert document_id in [sample.name for sample in home.failures().samples(Wanted(0), 9)]
+    assert open_failure(found.failure, home.platform.registry(), shows_clients=False).form == "text"
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert (receipt.outcome, receipt.stage, receipt.is_archived) == ("error", "stored", None)

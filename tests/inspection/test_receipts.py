@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from catchment.clock import SystemClock
+from catchment.clock import ManualClock, SystemClock
 from catchment.errors import Malformed
 from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator, Sighting, doctype_hash
 from catchment.ingestion.limits.settings import LimitSettings
@@ -226,3 +226,18 @@ def test_a_repeat_whose_first_delivery_left_the_window_is_a_duplicate(home: Home
     shutil.rmtree(first)
     ((receipt,), _) = home.receipts().find(document_id)
     assert (receipt.outcome, receipt.source, receipt.accepted_ns) == ("duplicate", "", START_NS + 20 * HOUR_NS)
+
+
+def test_a_document_that_a_replay_noted_and_brought_in_is_no_duplicate(home: Home) -> None:
+    home.send(body())
+    home.load()
+    document_id = home.send(body())
+    home.load()
+    shutil.rmtree(home.path / DIRECTORY)
+    window = Deduplicator(
+        home.path / DIRECTORY, DeduplicationSettings(), ManualClock(START_NS), home.platform.events("test")
+    )
+    assert window.note([sighting(document_id, START_NS + 2_000_000, 1)]) == [None]
+    window.close()
+    ((receipt,), _) = home.receipts().find(document_id)
+    assert (receipt.outcome, receipt.stage, receipt.table) == ("document", "stored", "shop.order_v1")

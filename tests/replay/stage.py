@@ -142,6 +142,7 @@ def replay(
     run = Replay(
         selection,
         home,
+        log,
         lake,
         registry,
         decoder,

@@ -31,7 +31,7 @@ CODES: dict[str, tuple[str, str]] = {
     "schema_not_found": ("schema", "schema not found"),
     "schema_unusable": ("schema", "schema does not compile"),
     "schema_violation": ("schema", "validation error"),
-    "repeat": ("deduplication", "repeat of a submission that a replay has brought in"),
+    "repeat": ("deduplication", "repeat of a submission that is kept, found by a replay"),
     "internal": ("internal", "unexpected exception"),
 }
 """Code → (step that refuses with it, stable text; a schema violation's is completed with keyword and pointers)."""

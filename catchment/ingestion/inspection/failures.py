@@ -77,7 +77,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A failure and the raw record that it was made of."""
+    """A failure and the raw record that it was made of; "" and -1 for a row that a replay has displaced."""
 
     source: str
     offset: int
@@ -87,8 +87,8 @@ class Found:
 
     @property
     def name(self) -> str:
-        """How commands and links name it: `raw/0@17`."""
-        return f"{self.source}@{self.offset}"
+        """How commands and links name it: `raw/0@17`, or by document id where no record is known."""
+        return f"{self.source}@{self.offset}" if self.source else self.failure.document_id or ""
 
 
 class Failures:
@@ -290,8 +290,8 @@ def _found(row: dict[str, Any]) -> Found:
     pointers: Sequence[str | None] = (row["schema_pointer"], row["document_pointer"])
     code = row["code"]
     return Found(
-        row["source"],
-        row["source_offset"],
+        row["source"] or "",
+        -1 if row["source_offset"] is None else row["source_offset"],
         Failure(
             row["step"] or CODES.get(code, ("", ""))[0],
             code,

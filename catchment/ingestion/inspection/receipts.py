@@ -197,7 +197,8 @@ class Receipts:
         for table in tables:
             condition = f"from {table} where document_id = {sql_text(document_id)} and {when}"
             if self._rows(f"select 1 {condition} limit 1"):
-                return replace(receipt, stage="stored", table=table, query=f"select * {condition}")
+                found = replace(receipt, stage="stored", table=table, query=f"select * {condition}")
+                return replace(found, outcome="document")  # also of one that a replay brought in and noted
         return replace(receipt, table=tables[0] if receipt.version is not None else "")
 
     def _deferred(self, document_id: str) -> list[Receipt]:

@@ -62,7 +62,8 @@ class FailureRows:
         """Approximate bytes held."""
         return self._size_bytes
 
-    def append(self, failure: Failure, source: TopicPartition, offset: int) -> None:
+    def append(self, failure: Failure, source: TopicPartition | None, offset: int | None) -> None:
+        """Add a row; of a raw record that is not known, `source` and `offset` are None, and there is no body."""
         pointers = (*failure.pointers, None, None)
         self._size_bytes += len(failure.body) + ROW_OVERHEAD_BYTES
         self._rows.append(
@@ -81,9 +82,9 @@ class FailureRows:
                 failure.uri,
                 failure.args,
                 list(failure.headers.items()),
-                failure.body,
+                failure.body if source else None,
                 failure.hostname,
-                str(source),
+                str(source) if source else None,
                 offset,
             )
         )

@@ -81,8 +81,8 @@ class Comparison:
             }
             names = [name for name in {**kinds["old"], **kinds["new"]} if name not in keys]
             counts = ", ".join(_difference(name, kinds["new"].get(name), kinds["old"].get(name)) for name in names)
-            using = ", ".join(_quoted(key) for key in keys)
-            row = database.execute(f"SELECT {counts} FROM new JOIN old USING ({using})").fetchone()
+            same = " AND ".join(f"new.{_quoted(key)} IS NOT DISTINCT FROM old.{_quoted(key)}" for key in keys)
+            row = database.execute(f"SELECT {counts} FROM new JOIN old ON {same}").fetchone()
         assert row is not None
         return {name: count for name, count in zip(names, row, strict=True) if count}
 

@@ -38,7 +38,8 @@ from catchment.ingestion.replay.deliveries import (
     pairs,
     suffix_of,
 )
-from catchment.ingestion.replay.repeats import REPEAT, Repeats, place_of
+from catchment.ingestion.replay.live import LiveIds
+from catchment.ingestion.replay.repeats import REPEAT, Identity, Repeats, displaced, pair_of, place_of
 from catchment.ingestion.replay.selection import DAY_NS, Delivery
 from catchment.lake import replacing
 from catchment.lake.columns import Columns
@@ -48,7 +49,8 @@ from catchment.log.port import Record, TopicPartition
 from catchment.schemas.names import snake_case
 from catchment.schemas.registry import Registry
 
-PLACE_COLUMNS = ("source", "source_offset", "submission_timestamp")
+PLACE_COLUMNS = ("source", "source_offset", "submission_timestamp", "document_id")
+"""The place tells rows of monitoring.errors and .deferred apart; that of a displaced delivery, id and time."""
 
 
 @dataclass(slots=True)
@@ -121,8 +123,10 @@ class Day:
         window_h: float,
         flush_bytes: int,
         until_us: int,
+        live: LiveIds | None = None,
     ) -> None:
-        """`until_us` is the end of what is replayed wholly; 0 when only some of the deliveries are."""
+        """`until_us` is the end of what is replayed wholly; 0 when only some of the deliveries are. `live` is told of
+        every document that comes in."""
         self.report = DayReport()
         self._lake = lake
         self._registry = registry
@@ -130,6 +134,7 @@ class Day:
         self._deduplicator = deduplicator
         self._events = events
         self._target = target
+        self._live = live
         self._flush_bytes = flush_bytes
         self._window_us = round(window_h * 3_600e6)
         since_us = day * DAY_NS // 1000
@@ -147,6 +152,9 @@ class Day:
         self._failures: Counter[str] = Counter()
         self._repeats = Repeats(self._held_texts)
         self._named: set[str] = set()
+        """Places and pairs of repeats that have got their row of monitoring.errors now."""
+        self._waiting: dict[str, list[tuple[Delivery, Identity, Sighting]]] = defaultdict(list)
+        """By table the deliveries whose documents are in its buffer."""
         self._known = lake.tables()
 
     def add(self, deliveries: Sequence[Delivery]) -> None:
@@ -163,10 +171,10 @@ class Day:
             place = self._deliveries[document.namespace, document.doctype]
             place.add(document.document_id, document.submission_ns // 1000, repeat is None)
             if repeat is None:
-                self._add_document(document)
+                self._add_document(document, delivery)
             else:
                 self.report.repeats += 1
-                self._repeats.add(delivery, document)
+                self._repeats.add(delivery, Identity.of(document))
         for delivery, outcome in zip(deliveries, outcomes, strict=True):
             if isinstance(outcome, Failure):
                 self._add_failure(outcome, delivery)
@@ -184,16 +192,19 @@ class Day:
     def commit(self) -> DayReport:
         """Replace the rows of every table that may have some, monitoring.deferred and monitoring.errors last."""
         self._deduplicator.sync()
-        self._name_repeats()
-        if self._named:
-            named = _are_in(pa.array(sorted(self._named)))
-            self._tell(ERRORS_TABLE, self._target.replace(ERRORS_TABLE, PLACE_COLUMNS, named, self._span, REPEAT))
         for table, buffer in self._buffers.items():
             if buffer.rows:
                 self._flush(table, buffer)
+        self._name_repeats()
         until = Span(self._span.since_us, self._span.until_us + self._window_us)
-        for table in sorted((self._written | self._touched()) - {DEFERRED_TABLE, ERRORS_TABLE}):
-            judge = Judge(self._deliveries_in(table), self._window_us, self._spared_us)
+        tables = sorted((self._written | self._touched()) - {DEFERRED_TABLE, ERRORS_TABLE})
+        judges = {table: Judge(self._deliveries_in(table), self._window_us, self._spared_us) for table in tables}
+        for table, judge in judges.items():
+            self._name_displaced(table, judge)
+        if self._named:
+            named = _are_in(pa.array(sorted(self._named)))
+            self._tell(ERRORS_TABLE, self._target.replace(ERRORS_TABLE, PLACE_COLUMNS, named, until, REPEAT))
+        for table, judge in judges.items():
             self._tell(table, self._target.replace(table, _keys_of(table), judge, until))
         for table in (DEFERRED_TABLE, ERRORS_TABLE):
             if self.report.deliveries and (table in self._written or table in self._known):
@@ -210,7 +221,7 @@ class Day:
             told.removed += report.removed
             told.changed.update(report.changed)
 
-    def _add_document(self, document: Document) -> None:
+    def _add_document(self, document: Document, delivery: Delivery) -> None:
         key = (document.namespace, document.doctype, document.version)
         found = self._doctype_buffers.get(key)
         if found is None:
@@ -220,6 +231,8 @@ class Day:
             self._buffers[table] = columns
             found = self._doctype_buffers[key] = (table, columns)
         found[1].append(document)
+        sighting = Sighting.of(document, delivery.source, delivery.offset)
+        self._waiting[found[0]].append((delivery, Identity.of(document), sighting))
         self.report.documents += 1
 
     def _add_failure(self, failure: Failure, delivery: Delivery) -> None:
@@ -238,7 +251,21 @@ class Day:
         rows = FailureRows()
         for delivery, failure in self._repeats.take():
             rows.append(failure, delivery.source, delivery.offset)
-            self._named.add(place_of(delivery))
+            self._named |= {place_of(delivery), f"{failure.document_id}@{failure.submission_ns // 1000}"}
+        if rows.rows:
+            self._target.write(ERRORS_TABLE, rows.take(), REPEAT)
+
+    def _name_displaced(self, table: str, judge: Judge) -> None:
+        """Write rows for the rows of a table that go for an earlier delivery, and that nothing else would tell of."""
+        gone = judge.displaced(self._held_in(table))
+        rows = FailureRows()
+        version = re.search(r"_v(\d+)$", table)
+        for key, time_us in zip(gone.column("key").to_pylist(), gone.column("time_us").to_pylist(), strict=True):
+            document_id, _, doctype = key.partition("/")
+            named = next(names for names in self._doctypes_in(table) if doctype in ("", names[1]))
+            document = Identity(*named, int(version[1]) if version else None, document_id, time_us * 1000)
+            rows.append(displaced(document), None, None)
+            self._named.add(pair_of(document))
         if rows.rows:
             self._target.write(ERRORS_TABLE, rows.take(), REPEAT)
 
@@ -256,30 +283,43 @@ class Day:
     def _flush(self, table: str, buffer: Rows) -> None:
         rows = buffer.take()
         if table != ERRORS_TABLE:
-            rows = self._without_outlived(table, rows)
+            rows = self._without_repeats(table, rows)
         if rows.num_rows:
             self._written.add(table)
             self._target.write(table, rows)
 
-    def _without_outlived(self, table: str, rows: pa.Table) -> pa.Table:
-        """The rows, but for those that an earlier row outside of the replay makes repeats."""
-        held = self._held.get(table)
-        if held is None:
-            before = Span(self._span.since_us - self._window_us, self._span.until_us)
-            held = self._held[table] = keyed(replacing.keys(self._lake, table, _keys_of(table), before))
-        if not held.num_rows:
-            return rows
+    def _without_repeats(self, table: str, rows: pa.Table) -> pa.Table:
+        """The rows, but for those that are repeats of something outside of the replay: an earlier row, or what a loader
+        has accepted and not committed."""
+        waiting = self._waiting.pop(table)
         chunk = keyed(rows.select(list(_keys_of(table))))
-        gone = outlived(chunk, held, self._deliveries_in(table), self._window_us)
+        gone = outlived(chunk, self._held_in(table), self._deliveries_in(table), self._window_us)
+        if self._live is not None:
+            keys = chunk.column("key").to_pylist()
+            coming = [number for number, key in enumerate(keys) if key not in gone]
+            is_taken = self._live.note([waiting[number][2] for number in coming])
+            gone |= {keys[number] for number, is_so in zip(coming, is_taken, strict=True) if is_so}
         if not gone:
             return rows
         ids = {key.partition("/")[0] for key in gone}
         for doctype in self._doctypes_in(table):
             self._deliveries[doctype].demote(ids)
-        kept = rows.filter(pc.invert(pc.is_in(chunk.column("key"), pa.array(sorted(gone)))))
+        is_gone = pc.is_in(chunk.column("key"), pa.array(sorted(gone)))
+        for (delivery, document, _), is_so in zip(waiting, is_gone.to_pylist(), strict=True):
+            if is_so:
+                self._repeats.add(delivery, document)
+        kept = rows.filter(pc.invert(is_gone))
         self.report.documents -= rows.num_rows - kept.num_rows
         self.report.repeats += rows.num_rows - kept.num_rows
         return kept
+
+    def _held_in(self, table: str) -> pa.Table:
+        """Keys and times of the rows that the table has of this day and, by a window, around it; read once."""
+        held = self._held.get(table)
+        if held is None:
+            around = Span(self._span.since_us - self._window_us, self._span.until_us + self._window_us)
+            held = self._held[table] = keyed(replacing.keys(self._lake, table, _keys_of(table), around))
+        return held
 
     def _touched(self) -> set[str]:
         """Tables that may hold rows of the deliveries: of any version of their doctypes, or without a schema."""
@@ -308,6 +348,8 @@ class Day:
         seen = _places(sources.cast(pa.string()), pa.array(self._seen_offsets), pa.array(self._seen_us))
         failed = seen.filter(pa.array(self._seen_failed, pa.uint8()).cast(pa.bool_())) if is_rewritten else seen[:0]
 
+        pairs_seen = [pairs(self._deliveries[doctype].table()) for doctype in self._deliveries]
+        seen = pa.concat_arrays([_one(seen), *pairs_seen])
         if is_rewritten and self._named:
             seen = seen.filter(pc.invert(pc.is_in(seen, pa.array(sorted(self._named)))))
 
@@ -324,9 +366,11 @@ def _places(sources: Any, offsets: Any, times_us: Any) -> Any:
 
 
 def _places_of(rows: pa.Table) -> pa.Array:
-    """`place_of` rows with PLACE_COLUMNS."""
-    sources, offsets, times = (rows.column(name) for name in PLACE_COLUMNS)
-    return _one(_places(sources.cast(pa.string()), offsets, micros(times)))
+    """`place_of` rows with PLACE_COLUMNS; `pair_of` those without a place."""
+    sources, offsets, times, ids = (rows.column(name) for name in PLACE_COLUMNS)
+    times = micros(times)
+    pair = pc.binary_join_element_wise(ids.cast(pa.string()), times.cast(pa.string()), "@")
+    return _one(pc.coalesce(_places(sources.cast(pa.string()), offsets, times), pair))
 
 
 def _are_in(places: pa.Array) -> Doomed:

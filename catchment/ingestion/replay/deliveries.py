@@ -86,15 +86,26 @@ class Judge:
     def __call__(self, rows: pa.Table) -> pa.Array:
         """For each row why it goes: REPLACED by a winner of its id, else REMOVED; NULL when it stays."""
         rows = keyed(rows)
+        place = self._place(rows)
+        goes = pc.or_(self._is_later(rows, place), pc.is_in(pairs(rows), self._exact))
+        reasons = pc.if_else(place.is_valid(), REPLACED, REMOVED)
+        return pc.if_else(goes, reasons, pa.scalar(None, pa.string()))
+
+    def displaced(self, rows: pa.Table) -> pa.Table:
+        """Those of `rows` (`key` and `time_us`) that go for being later than a winner, and are of no delivery."""
+        is_others = pc.invert(pc.is_in(pairs(rows), self._exact))
+        return rows.filter(pc.and_(self._is_later(rows, self._place(rows)), is_others))
+
+    def _place(self, rows: pa.Table) -> pa.Array:
+        """Which winner each row has the id of."""
+        return pc.index_in(rows.column("key").combine_chunks(), self._winners)
+
+    def _is_later(self, rows: pa.Table, place: pa.Array) -> pa.Array:
         times = rows.column("time_us").combine_chunks()
-        place = pc.index_in(rows.column("key").combine_chunks(), self._winners)
         after_us = pc.subtract(times, self._won_us.take(place))
         is_later = pc.and_(pc.greater(after_us, 0), pc.less_equal(after_us, self._window_us))
         is_spared = pc.and_(pc.greater_equal(times, self._spared_us[0]), pc.less(times, self._spared_us[1]))
-        is_later = pc.and_(is_later, pc.invert(is_spared))
-        goes = pc.or_(pc.fill_null(is_later, False), pc.is_in(pairs(rows), self._exact))
-        reasons = pc.if_else(place.is_valid(), REPLACED, REMOVED)
-        return pc.if_else(goes, reasons, pa.scalar(None, pa.string()))
+        return pc.fill_null(pc.and_(is_later, pc.invert(is_spared)), False)
 
 
 def outlived(chunk: pa.Table, held: pa.Table, deliveries: Iterable[pa.Table], window_us: int) -> set[str]:

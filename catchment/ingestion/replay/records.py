@@ -156,6 +156,7 @@ class ErrorRecords:
         selection = self._selection
         since_ns, until_ns = selection.bounds(day)
         conditions = [
+            "source IS NOT NULL",  # of a displaced row nothing is here that could be decoded
             f"submission_timestamp >= {sql_moment(since_ns)}",
             f"submission_timestamp < {sql_moment(until_ns)}",
         ]

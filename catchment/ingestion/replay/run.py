@@ -31,9 +31,11 @@ from catchment.ingestion.decoder.chain import Decoder
 from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator
 from catchment.ingestion.replay.comparison import Comparison
 from catchment.ingestion.replay.day import Day, DayReport, LakeTarget, TableReport, Target
+from catchment.ingestion.replay.live import LiveIds
 from catchment.ingestion.replay.records import Records
 from catchment.ingestion.replay.selection import Narrowing, Selection
 from catchment.lake.tables import Lake
+from catchment.log.port import Log
 from catchment.schemas.registry import Registry
 
 FLUSH_BYTES = 64 * 1024 * 1024
@@ -73,6 +75,7 @@ class Replay:
         self,
         selection: Selection,
         home: Path,
+        log: Log,
         lake: Lake,
         registry: Registry,
         decoder: Decoder,
@@ -86,6 +89,8 @@ class Replay:
     ) -> None:
         self._selection = selection
         self._narrowing = Narrowing(selection)
+        self._home = home
+        self._log = log
         self._replays = home / "replays"
         self._directory = self._replays / (f"dry-{selection.key}" if is_dry else selection.key)
         self._lake = lake
@@ -122,7 +127,9 @@ class Replay:
         return report
 
     def _day(self, day: int, records: Records, target: Target, progress: Callable[[int, int], None]) -> DayReport:
-        deduplicator = Deduplicator(self._directory / "ids", self._deduplication, self._clock, self._events)
+        window = (self._deduplication, self._clock, self._events)
+        deduplicator = Deduplicator(self._directory / "ids", *window)
+        live = None if self._is_dry else LiveIds(self._home, self._log, *window)
         work = Day(
             day,
             self._lake,
@@ -134,6 +141,7 @@ class Replay:
             window_h=self._deduplication.window_h,
             flush_bytes=self._flush_bytes,
             until_us=self._selection.until_ns // 1000 if self._selection.is_whole else 0,
+            live=live,
         )
         try:
             for deliveries, cost in records.day(day):
@@ -143,6 +151,8 @@ class Replay:
             return work.commit()
         finally:
             deduplicator.close()
+            if live is not None:
+                live.close()
             gc.collect()
 
     def _scratch(self) -> Path:
