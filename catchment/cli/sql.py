@@ -99,11 +99,13 @@ def sql(
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
 def tables(source: Source, output: str) -> None:
-    """List the lake's tables: rows, files, size, last commit."""
+    """List the lake's tables (rows, files, size, last commit) and the views over all versions of a doctype."""
     lake = source.lake()
     described = [lake.describe(name) for name in lake.tables()]
+    views = lake.views()
     if output == "json":
-        _print_json([_row(table) for table in described])
+        over = {name: [version.table for version in versions] for name, versions in views.items()}
+        _print_json([*map(_row, described), *({"name": name, "view_of": tables} for name, tables in over.items())])
         return
     if not described:
         click.echo("The lake has no tables yet; they are made when the first ping of a type arrives.")
@@ -117,6 +119,13 @@ def tables(source: Source, output: str) -> None:
     for table in described:
         shown.add_row(table.name, f"{table.rows:,}", f"{table.files:,}", size(table.size_bytes), _age(table))
     Console().print(shown)
+    if views:
+        listed = Table()
+        for heading in ("view", "over"):
+            listed.add_column(heading, overflow="fold")
+        for name, versions in views.items():
+            listed.add_row(name, ", ".join(version.table for version in versions))
+        Console().print(listed)
 
 
 @click.command()
@@ -124,7 +133,7 @@ def tables(source: Source, output: str) -> None:
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
 def describe(source: Source, table: str, output: str) -> None:
-    """Show a table's columns with types and comments, its size and its source offsets."""
+    """Show the columns of a table or view with types and comments, its size and its source offsets."""
     described = source.lake().describe(table)
     if output == "json":
         columns = [_column(column) for column in described.columns]

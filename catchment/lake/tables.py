@@ -8,7 +8,7 @@ may write a table.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +42,7 @@ from catchment.lake.commit import (
 from catchment.lake.evolution import differences, iceberg_schema
 from catchment.lake.files import delete_files
 from catchment.lake.snapshots import Change, offsets_of
+from catchment.lake.versions import Version, schema_of, unite, views_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ class Lake:
     def tables(self) -> list[str]:
         """Names of all tables, `namespace.table`, sorted."""
         return self.catalog.list_tables()
+
+    def views(self) -> dict[str, tuple[Version, ...]]:
+        """The views over all versions of a doctype, `namespace.doctype`, with their tables, the newest first."""
+        return views_of(self.tables())
 
     def load(self, table: str) -> Table:
         """The Iceberg table as it is now. Raises Missing."""
@@ -157,8 +162,14 @@ class Lake:
         return offsets_of(self.load(table))
 
     def describe(self, table: str) -> TableDescription:
-        """Columns and totals, read from the table's metadata alone. Raises Missing."""
-        found = self.load(table)
+        """Columns and totals of a table or a view, read from metadata alone. Raises Missing."""
+        try:
+            found = self.load(table)
+        except Missing:
+            versions = self.views().get(table)
+            if versions is None:
+                raise
+            return self._describe_view(table, versions)
         snapshot = found.current_snapshot()
         totals = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
         return TableDescription(
@@ -169,6 +180,20 @@ class Lake:
             size_bytes=int(totals.get("total-files-size", 0)),
             committed_at=utc(snapshot.timestamp_ms * 1_000_000) if snapshot else None,
             offsets=offsets_of(found),
+        )
+
+    def _describe_view(self, view: str, versions: Sequence[Version]) -> TableDescription:
+        columns = schema_of(unite([(number, self.load(table).schema()) for number, table in versions])).fields
+        tables = [self.describe(version.table) for version in versions]
+        committed = [table.committed_at for table in tables if table.committed_at is not None]
+        return TableDescription(
+            name=view,
+            columns=tuple(_described(field) for field in columns),
+            rows=sum(table.rows for table in tables),
+            files=sum(table.files for table in tables),
+            size_bytes=sum(table.size_bytes for table in tables),
+            committed_at=max(committed, default=None),
+            offsets={},
         )
 
     def _ensure(self, table: str, wanted: Schema) -> None:

@@ -65,7 +65,7 @@ class Shelf:
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def tables(self, opened: str = "") -> list[TableLine]:
-        """All tables by name; `opened` with its columns. Raises what the lake raises."""
+        """All tables by name, then the views over versions; `opened` with its columns. Raises what the lake raises."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._tables, opened)
 
     async def table(self, name: str) -> TableLine:
@@ -75,7 +75,8 @@ class Shelf:
     def _tables(self, opened: str) -> list[TableLine]:
         now_s = self._clock.monotonic_s()
         if self._names is None or now_s - self._names[0] > KEPT_S:
-            self._names = (now_s, self._lake().tables())
+            lake = self._lake()
+            self._names = (now_s, [*lake.tables(), *lake.views()])
         return [self._describe(name) if name == opened else TableLine(name) for name in self._names[1]]
 
     def _describe(self, name: str) -> TableLine:
