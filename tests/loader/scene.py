@@ -161,8 +161,10 @@ def run_loader(
     flush_s: float = 60.0,
     limits: LimitSettings | None = None,
     decoder: DecoderSettings | None = None,
+    changes_after: int | None = None,
 ) -> None:
-    """Load everything; what a child process does. Writes the points passed to `journal`."""
+    """Load everything; what a child process does. Writes the points passed to `journal`. From so many batches on, the
+    schemas are those of the home's folder `later`."""
     log, lake = open_parts(home)
     clock, events = SystemClock(), Events("loader", sys.stderr)
     deduplicator = Deduplicator(home / "deduplication", DeduplicationSettings(), clock, events)
@@ -171,7 +173,14 @@ def run_loader(
     points = CrashPoints(log, die_at)
     settings = LoaderSettings(flush_s=flush_s, flush_bytes=flush_bytes, batch_records=4)
     limiter = Limiter(limits or LimitSettings(), home / "limits", clock, events)
-    loader = Loader(settings, log, lake, registry, chain, deduplicator, clock, events, limiter=limiter, at=points)
+    later = Registry.load([home / "later"]) if changes_after is not None else registry
+
+    def latest() -> Registry:
+        return later if points.passed.count("batch_handled") >= (changes_after or 0) else registry
+
+    loader = Loader(
+        settings, log, lake, registry, chain, deduplicator, clock, events, latest=latest, limiter=limiter, at=points
+    )
     points.loader = loader
     loader.run()
     deduplicator.close()
