@@ -71,17 +71,18 @@ class FolderSource:
     def look(self) -> Hashable:
         self._refuse_half_a_checkout()
         marks = []
-        for path in self._files():
+        for entry in self._files():
             try:
-                status = path.stat()
+                status = entry.stat()
             except FileNotFoundError as error:
-                raise Busy(f"schemas {self._folder}: {path.name} has just gone; looking again") from error
-            marks.append((str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+                raise Busy(f"schemas {self._folder}: {entry.name} has just gone; looking again") from error
+            marks.append((entry.path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
         return tuple(marks)
 
     def read(self) -> Tree:
         files = {}
-        for path in self._files():
+        for entry in self._files():
+            path = Path(entry.path)
             try:
                 files[path.relative_to(self._folder).as_posix()] = path.read_bytes()
             except FileNotFoundError as error:
@@ -90,7 +91,7 @@ class FolderSource:
                 raise Unavailable(f"schema {path}: cannot be read: {error.strerror}; mend its permissions") from error
         return Tree(str(self._folder), files, self._commit())
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self) -> Iterator[os.DirEntry[str]]:
         if not self._folder.is_dir():
             if self._is_ours and not self._folder.exists():
                 return
@@ -98,9 +99,11 @@ class FolderSource:
                 f"[schemas] paths: {self._folder} is not a folder; name one that holds <namespace>/<doctype>/…"
             )
         try:
-            for namespace in _folders(self._folder):
-                for doctype in _folders(namespace):
-                    yield from sorted(path for path in doctype.iterdir() if _counts(path.name))
+            for namespace in _entries(str(self._folder)):
+                if namespace.is_dir():
+                    for doctype in _entries(namespace.path):
+                        if doctype.is_dir():
+                            yield from (entry for entry in _entries(doctype.path) if entry.name.endswith(SUFFIX))
         except FileNotFoundError as error:
             raise Busy(f"schemas {self._folder}: a folder has just gone; looking again") from error
         except OSError as error:
@@ -202,9 +205,10 @@ def source_of(name: str, clock: Clock, store: Callable[[], ObjectStore]) -> Sour
     return FolderSource(name, Path(name), clock)
 
 
-def _folders(parent: Path) -> list[Path]:
-    with os.scandir(parent) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What stands in a folder, by name, but for hidden names."""
+    with os.scandir(folder) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
 
 
 def _counts(name: str) -> bool:

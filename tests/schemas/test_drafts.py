@@ -1,35 +1,13 @@
-"""Every example of the original pipeline's schemas answers what its name says; every draft is judged as declared."""
+"""Every draft is judged as declared, and definitions are followed within the file only."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from pathlib import Path
 
-import orjson
 import pytest
 
 from catchment.schemas.registry import Registry
 from tests.schemas.live_kit import put
-
-EXAMPLE = re.compile(r"(?P<doctype>.+)\.(?P<version>\d+)\.(?P<name>.+)\.(?P<verdict>pass|fail)\.json")
-
-
-def test_every_example_answers_what_its_name_says(shared_data: Path) -> None:
-    registry = Registry.load([shared_data / "pipeline-schemas" / "schemas"])
-    verdicts = Counter[str]()
-    otherwise = []
-    for path in sorted((shared_data / "pipeline-schemas" / "validation").glob("*/*.json")):
-        named = EXAMPLE.fullmatch(path.name)
-        schema = registry.find(path.parent.name, named["doctype"], int(named["version"])) if named else None
-        assert named is not None and schema is not None, path
-        verdict = "fail" if schema.violation(orjson.loads(path.read_bytes())) else "pass"
-        verdicts[verdict] += 1
-        if verdict != named["verdict"]:
-            otherwise.append(path)
-    assert otherwise == []
-    assert verdicts == {"pass": 118, "fail": 40}
-
 
 DRAFTS = {
     # draft → (a schema that reads differently by another draft, what it takes, what it refuses)
