@@ -36,6 +36,9 @@ def status(platform: Platform, output: str, seconds: float) -> None:
         console = Console()
         for table in tables(later, rates):
             console.print(table)
+        for service in later.services:
+            for finding in service.findings:
+                console.print(f"{service.run.name}: {finding}", markup=False, highlight=False, soft_wrap=True)
         if not later.services:
             console.print(f"Nothing runs in {platform.home}; start it with: catchment up")
         console.print(f"home {platform.home}: {size(later.home_bytes)} used, {size(later.free_bytes)} free on its disk")
@@ -46,7 +49,7 @@ def status(platform: Platform, output: str, seconds: float) -> None:
 def tables(snapshot: Snapshot, rates: Rates) -> list[Table]:
     """The picture as tables: services, then stages."""
     services = Table(title="Services", title_justify="left")
-    for heading in ("service", "state", "pid", "up", "port", "admin", "memory", "findings"):
+    for heading in ("service", "state", "pid", "up", "port", "admin", "memory"):
         services.add_column(heading)
     for service in snapshot.services:
         services.add_row(*_service_row(service, snapshot.at_ns))
@@ -106,5 +109,4 @@ def _service_row(service: ServiceState, now_ns: int) -> tuple[str, ...]:
         str(run.port or ""),
         str(run.admin_port),
         size(service.memory_bytes),
-        "; ".join(service.findings),
     )

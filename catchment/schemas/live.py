@@ -25,6 +25,7 @@ from catchment.events import Events
 from catchment.health import WARNING, Finding
 from catchment.objects.port import ObjectStore
 from catchment.schemas.kept import Good, Kept
+from catchment.schemas.refusals import refusals
 from catchment.schemas.registry import BUILTIN, Registry
 from catchment.schemas.settings import SchemaSettings
 from catchment.schemas.sources import FolderSource, Source, Tree, source_of
@@ -215,7 +216,7 @@ class LiveRegistry:
             self._tell([])
             return False
         problems = registry.check()
-        problems += self._judge(before, registry) if before is not None and not problems else ()
+        problems += self._judge(before, registry) if before is not None and self._is_good else ()
         if problems and self._is_good:
             RELOADS.labels("refused").inc()
         else:
@@ -282,7 +283,13 @@ def open_live(
     added = FolderSource("added", added_folder(settings, home), clock, is_ours=True)
     sources = [*builtin, *named, added]
     kept = Kept(home, [source.name for source in sources])
-    return LiveRegistry(sources, kept, clock, events, reload_s=settings.reload_s)
+
+    def judge(old: Registry, new: Registry) -> list[str]:
+        """Changes that break something; not those of Catchment's own schemas, which come with an upgrade."""
+        found = refusals(old, new, settings.allow_incompatible)
+        return [str(refusal) for refusal in found if not refusal.refused.is_builtin]
+
+    return LiveRegistry(sources, kept, clock, events, reload_s=settings.reload_s, judge=judge)
 
 
 def added_folder(settings: SchemaSettings, home: Path) -> Path:

@@ -29,11 +29,11 @@ def put(root: Path, doctype: str, schema: object, version: int = 1) -> Path:
 class Scene:
     """A home with sources; `start` is what a service does at its start."""
 
-    def __init__(self, tmp_path: Path, *paths: str) -> None:
+    def __init__(self, tmp_path: Path, *paths: str, allowed: tuple[str, ...] = ("shop.order",)) -> None:
         self.home = tmp_path / "home"
         self.folder = tmp_path / "schemas"
         self.folder.mkdir(exist_ok=True)
-        self.settings = SchemaSettings(paths=paths or (str(self.folder),), builtin=False)
+        self.settings = SchemaSettings(paths=paths or (str(self.folder),), builtin=False, allow_incompatible=allowed)
         self.clock = ManualClock()
         self.told = io.StringIO()
 

@@ -220,6 +220,24 @@ def test_a_new_home_uses_what_is_usable(tmp_path: Path) -> None:
     assert names(live) == ["broken.1", "order.1", "visit.1"]
 
 
+def test_an_incompatible_change_in_place_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, allowed=())
+    put(scene.folder, "order", STRING)
+    live = scene.start()
+    before = live.current
+    put(scene.folder, "order", NUMBER)
+    assert not settle(live)
+    [problem] = live.problems
+    assert "incompatible change" in problem and 'allow_incompatible = ["shop.order"]' in problem
+    assert live.current is before
+    assert scene.start().current.identity == before.identity
+    put(scene.folder, "order", {**STRING, "properties": {"a": {"type": "string"}, "b": {"type": "string"}}})
+    assert settle(live)
+    put(scene.folder, "order", NUMBER)
+    live = Scene(tmp_path).start()
+    assert accepts(live, "order", {"a": 5}) and live.problems == ()
+
+
 def test_a_change_that_the_judge_refuses_is_told_and_does_not_come_in(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     path = put(scene.folder, "order", STRING)
