@@ -28,9 +28,7 @@ def create_union(
     """Make the view `name` (`namespace.doctype`) over the views of these versions' tables, which are there."""
     parts = []
     for version in versions:
-        chosen = ", ".join(
-            f"{_value(column, version.number, quoted(column.name))} AS {quoted(column.name)}" for column in columns
-        )
+        chosen = ", ".join(f"{_value(column, version.number, '')} AS {quoted(column.name)}" for column in columns)
         parts.append(f"SELECT {chosen} FROM {_qualified(version.table)}")
     connection.execute(f"CREATE VIEW {_qualified(name)} AS {' UNION ALL '.join(parts)}")
 
@@ -46,25 +44,22 @@ def same_columns(columns: Sequence[Column], schema: Schema) -> set[str]:
     return {column.name for column in columns if kinds.get(column.name) == sql_type(column.kind)}
 
 
-def _value(column: Column, number: int, source: str) -> str:
-    """The column of one version; `source` is where a field of the column's own name would stand."""
+def _value(column: Column, number: int, struct: str) -> str:
+    """The column of one version; `struct` is what it is a field of, with a dot behind it, empty at the top."""
     kind = sql_type(column.kind)
     held = column.held.get(number)
     if not column.held:
         return f"CAST({number} AS {kind})"  # the version itself
     if held is None:
         return f"CAST(NULL AS {kind})"
-    base, _, _ = source.rpartition(".")
-    source = f"{base}.{quoted(held.name)}" if base else quoted(held.name)
+    source = f"{struct}{quoted(held.name)}"
     if sql_type(held.field_type) == kind:
         return source
     if is_cast_by_name(column, number):
         return f"CAST({source} AS {kind})"
     if isinstance(column.kind, StringType) and not isinstance(held.field_type, PrimitiveType):
         return f"CAST(to_json({source}) AS VARCHAR)"
-    parts = ", ".join(
-        f"{quoted(part.name)} := {_value(part, number, f'{source}.{quoted(part.name)}')}" for part in column.parts
-    )
+    parts = ", ".join(f"{quoted(part.name)} := {_value(part, number, f'{source}.')}" for part in column.parts)
     return f"CASE WHEN {source} IS NOT NULL THEN struct_pack({parts}) END"
 
 
