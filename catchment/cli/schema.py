@@ -12,11 +12,16 @@ import orjson
 from catchment.cli.main import LateGroup
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from catchment.schemas.registry import Schema
 
 FORMAT = click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 FOUND = 1
 """Exit code of a command that has found what it looks for; bad arguments are 2."""
+
+PIPED_WIDTH = 160
+"""Characters of a table's line where there is no terminal."""
 
 
 class SchemaGroup(LateGroup):
@@ -63,6 +68,14 @@ def schema_in(path: Path, namespace: str | None) -> Schema:
             f"{name!r} is no namespace (letters, digits and -); name one with --namespace", param_hint="FILE"
         )
     return Schema(name, named["doctype"], int(named["version"]), path)
+
+
+def wide_console() -> Console:
+    """The terminal, or lines of a fixed width where there is none to tell its own."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
 
 
 def print_json(value: Any) -> None:

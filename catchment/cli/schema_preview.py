@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from catchment.cli.moment import Moment
-from catchment.cli.schema import FORMAT, FOUND, NAMESPACE, print_json, schema_in
+from catchment.cli.schema import FORMAT, FOUND, NAMESPACE, print_json, schema_in, wide_console
 from catchment.platform import Platform
 
 if TYPE_CHECKING:
@@ -134,23 +134,40 @@ def _print_verdict(report: Report) -> None:
 
 
 def _print_columns(report: Report) -> None:
+    if report.compared_with is None:
+        click.echo(f"\nTable {report.table} would be made, with {len(report.columns_added):,} columns of its own.")
+        return
+    table, other = report.table, report.compared_with
+    is_same = table == other
+    added, removed = (_columns(columns) for columns in (report.columns_added, report.columns_removed))
     click.echo()
-    for verb, columns in (("Would add", report.columns_added), ("Would have no more", report.columns_removed)):
-        if columns:
-            click.echo(f"{verb} {len(columns):,} column{'' if len(columns) == 1 else 's'}:")
-            for path, kind in list(columns.items())[:COLUMNS_SHOWN]:
-                click.echo(f"    {path} {kind}")
-            if len(columns) > COLUMNS_SHOWN:
-                click.echo(f"    and {len(columns) - COLUMNS_SHOWN:,} more (--format json has all)")
+    if not is_same:
+        click.echo(f"Would make table {table}, beside {other}.")
+    if report.columns_added:
+        _list_columns(f"Would add {added} to {table}:" if is_same else f"{added} more:", report.columns_added)
+    if report.columns_removed:
+        words = f"Would leave {removed} of {table} without new values:" if is_same else f"{removed} less:"
+        _list_columns(words, report.columns_removed)
     for path, (old, new) in report.columns_retyped.items():
-        click.echo(f"Would change the type of {path} from {old} to {new}")
+        click.echo(f"{'Would change' if is_same else 'Differs in'} the type of {path}: {old} → {new}")
     if not (report.columns_added or report.columns_removed or report.columns_retyped):
-        click.echo("Would leave the columns as they are.")
+        click.echo(f"The columns would be those of {other}.")
+
+
+def _list_columns(words: str, columns: dict[str, str]) -> None:
+    click.echo(words)
+    for path, kind in list(columns.items())[:COLUMNS_SHOWN]:
+        click.echo(f"    {path} {kind}")
+    if len(columns) > COLUMNS_SHOWN:
+        click.echo(f"    and {len(columns) - COLUMNS_SHOWN:,} more (--format json has all)")
+
+
+def _columns(columns: dict[str, str]) -> str:
+    return f"{len(columns):,} column{'' if len(columns) == 1 else 's'}"
 
 
 def _print_unnamed(report: Report) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -161,7 +178,7 @@ def _print_unnamed(report: Report) -> None:
     for field in report.unnamed[:COLUMNS_SHOWN]:
         types = " or ".join(field.types) + (f" ({field.format})" if field.format else "")
         table.add_row(Text(field.path), f"{field.pings:,}", _percent(field.pings / report.judged), types)
-    Console(highlight=False).print(table)
+    wide_console().print(table)
     if len(report.unnamed) > COLUMNS_SHOWN:
         click.echo(f"and {len(report.unnamed) - COLUMNS_SHOWN:,} more")
     click.echo("--format json has them as a JSON Schema, under `proposal`.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from catchment.cli.schema import FORMAT, print_json
+from catchment.cli.schema import FORMAT, print_json, wide_console
 from catchment.platform import Platform
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ SCHEMAS = click.option(
     type=click.Path(path_type=Path),
     help="Folder of schemas instead of those of the platform; may be repeated.",
 )
-_PIPED_WIDTH = 160
-"""Characters of a line where nobody's terminal tells."""
 _SQL_TYPES = {
     "date32[day]": "DATE",
     "int64": "BIGINT",
@@ -124,15 +122,12 @@ def _find(registry: Registry, name: str) -> Schema:
 
 def _print(described: Description) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from catchment.schemas.documentation import notes_of
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPED_WIDTH)
+    console = wide_console()
     console.print(Text(described.name, "bold"), Text(described.title))
     if described.description:
         console.print(Text(described.description))

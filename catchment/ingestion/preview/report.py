@@ -73,6 +73,9 @@ class Report:
     the wanted version, and could be decoded."""
 
     schema: str
+    table: str
+    compared_with: str | None
+    """The table of the schema in force for these pings; None when there is none."""
     judged_as: str
     """Which pings were judged: `shop.order.1`, or `shop.order` for any version."""
     matching: int = 0

@@ -90,7 +90,10 @@ class Preview:
         chance = min(wanted.limit / counted, 1.0) if counted else 1.0
         name = f"{namespace}.{doctype}"
         judged_as = name if wanted.version is None else f"{name}.{wanted.version}"
-        report = Report(f"{name}.{self._proposed.version}", judged_as, is_sample=chance < 1.0)
+        other = self._current.table if self._current is not None else None
+        report = Report(
+            f"{name}.{self._proposed.version}", self._proposed.table, other, judged_as, is_sample=chance < 1.0
+        )
         judge = _Judge(self._proposed, self._current, wanted, self._settings, report)
         pick = random.Random(wanted.seed).random
         size, done = sum(index.plain_bytes for index in indexes), 0
