@@ -82,8 +82,8 @@ def lint_file(path: Path, is_searched: bool = False) -> list[Finding]:
         return [Finding(str(path), 1, "#", ERROR, "not_json", f"cannot be read as UTF-8: {error}")]
     lines = LineIndex(text)
     return [
-        Finding(str(path), lines.line(pointer), pointer, severity or RULES[code].severity, code, message)
-        for code, pointer, message, severity in [*_of_name(path, is_searched), *_of_text(path, text, lines)]
+        Finding(str(path), line or lines.line(pointer), pointer, RULES[code].severity, code, message)
+        for code, pointer, message, line in [*_of_name(path, is_searched), *_of_text(path, text, lines)]
     ]
 
 
@@ -104,7 +104,7 @@ def _of_text(path: Path, text: str, lines: LineIndex) -> Iterator[Raw]:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        yield Raw("not_json", "#", f"line {error.lineno}, column {error.colno}: {error.msg}")
+        yield Raw("not_json", "#", f"column {error.colno}: {error.msg}", error.lineno)
         return
     for pointer in lines.repeated:
         yield Raw("name_twice", pointer, "the object has this name twice; only the last one counts")
@@ -117,10 +117,11 @@ def _of_text(path: Path, text: str, lines: LineIndex) -> Iterator[Raw]:
     yield from found
     yield from _of_draft(document)
     if not any(raw.code in DO_NOT_COMPILE for raw in found):
-        problem = _not_compiling(document)
-        if problem is not None:
-            yield problem
+        compiled = _compiled(document)
+        if isinstance(compiled, Raw):
+            yield compiled
             return
+        yield from _of_examples(document, compiled)
     yield from _of_whole(nodes)
     yield from _unused(nodes, subschemas)
     yield from in_columns(nodes, Schema("", "", 0, path).shape)
@@ -139,20 +140,27 @@ def _of_draft(document: dict[str, Any]) -> Iterator[Raw]:
             )
 
 
-def _not_compiling(document: dict[str, Any]) -> Raw | None:
-    """Where a schema that does not compile breaks its own rules."""
+def _compiled(document: dict[str, Any]) -> Any:
+    """The validator, or where a schema breaks the rules of its draft; None when its draft is not known."""
     compile_ = jsonschema_rs.validator_for if "$schema" in document else jsonschema_rs.Draft4Validator
     try:
-        compile_(document, validate_formats=False)
+        return compile_(document, validate_formats=False)
     except jsonschema_rs.ValidationError as error:
         if str(error.message).startswith("Unknown meta-schema"):
             return None  # `draft_unknown` has told it
-        return Raw(
-            "not_a_schema", pointer_of(error.instance_path), f"does not compile: {' '.join(error.message.split())}"
-        )
+        message = f"does not compile: {' '.join(error.message.split())}"
+        return Raw("not_a_schema", pointer_of(error.instance_path), message)
     except ValueError as error:
         return Raw("not_a_schema", "#", f"does not compile: {' '.join(str(error).split())}")
-    return None
+
+
+def _of_examples(document: dict[str, Any], validator: Any) -> Iterator[Raw]:
+    examples = document.get("examples")
+    for number, example in enumerate(examples if isinstance(examples, list) and validator is not None else ()):
+        error = next(iter(validator.iter_errors(example)), None)
+        if error is not None:
+            place = pointer_of(("examples", number, *error.instance_path))
+            yield Raw("example_invalid", place, f"the schema refuses it: {' '.join(error.message.split())}")
 
 
 def _of_whole(nodes: Nodes) -> Iterator[Raw]:

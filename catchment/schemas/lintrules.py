@@ -1,6 +1,6 @@
 """The rules of `lint.py`: their codes, and those that judge one subschema or one column.
 
-A rule yields `Raw`: code, pointer, message. Its severity is that of its code, unless it says otherwise.
+A rule yields `Raw`: code, pointer, message. Its severity is that of its code:
 
 - error: the platform refuses the file, or the file refuses every document
 - warning: the table or the answers will not be what the author expects
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
-from catchment.schemas.nodes import Node, Nodes, Steps, kind_of
+from catchment.schemas.nodes import Node, Nodes, Steps, kind_of, types_in
 from catchment.schemas.pointers import pointer_of
 from catchment.schemas.shape import ListOf, MapOf, Property, Struct, properties_in
 from catchment.schemas.vocabulary import CONDITIONS, FORMATS, KEYWORDS, SQL_RESERVED, subschemas
@@ -64,6 +64,7 @@ RULES = {
     "draft_missing": Rule(WARNING, "No `$schema`: the file is read as draft 4."),
     "misspelled": Rule(WARNING, "A word that is no keyword, but nearly one: it has no effect."),
     "format_unknown": Rule(WARNING, "A `format` that no draft knows."),
+    "example_invalid": Rule(WARNING, "One of the schema's own `examples` that the schema refuses."),
     "required_unknown": Rule(WARNING, "A required name that `properties` does not describe."),
     "enum_mixed": Rule(WARNING, "An `enum` of values of several types, which have no common column."),
     "column_renamed": Rule(WARNING, "Two names become one column, or a name is that of a column that every table has."),
@@ -94,7 +95,8 @@ class Raw(NamedTuple):
     code: str
     pointer: str
     message: str
-    severity: str = ""
+    line: int = 0
+    """0: that of the pointer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def of_subschema(subschema: Subschema) -> Iterator[Raw]:
     yield from _of_words(subschema)
     yield from _of_patterns(subschema)
     yield from _of_limits(subschema)
+    yield from _of_parts(subschema)
     yield from _of_values(subschema)
     if not subschema.is_place:
         return
@@ -206,6 +209,22 @@ def _of_limits(subschema: Subschema) -> Iterator[Raw]:
             )
 
 
+def _of_parts(subschema: Subschema) -> Iterator[Raw]:
+    """Parts of `allOf` that no value can satisfy together, by their types."""
+    parts = subschema.schema.get("allOf")
+    if not isinstance(parts, list):
+        return
+    left: set[str] | None = None
+    for part in [subschema.schema, *parts]:
+        kinds = set(subschema.nodes.read(part, subschema.steps).declared)
+        kinds |= {"integer"} if "number" in kinds else set()
+        if kinds:
+            left = kinds if left is None else left & kinds
+    if left == set():
+        message = "its parts have no type in common: every value would be refused"
+        yield Raw("matches_nothing", pointer_of((*subschema.steps, "allOf")), message)
+
+
 def _of_values(subschema: Subschema) -> Iterator[Raw]:
     values = subschema.schema.get("enum")
     if not isinstance(values, list):
@@ -214,8 +233,7 @@ def _of_values(subschema: Subschema) -> Iterator[Raw]:
     kinds = {kind_of(value) for value in values} - {"null"}
     if len(kinds) > 1 and kinds != {"integer", "number"}:
         yield Raw("enum_mixed", pointer, f"has values of types {', '.join(sorted(kinds))}")
-    declared = subschema.schema.get("type")
-    allowed = {declared} if isinstance(declared, str) else set(declared) if isinstance(declared, list) else set()
+    allowed = set(types_in(subschema.schema))
     allowed |= {"integer"} if "number" in allowed else set()
     if allowed and not any(kind_of(value) in allowed for value in values):
         yield Raw("matches_nothing", pointer, f"no value of it is of type {' or '.join(sorted(allowed))}")

@@ -37,13 +37,15 @@ class Node:
         return pointer_of(self.steps)
 
     @property
+    def declared(self) -> tuple[str, ...]:
+        """The types that `type` names."""
+        return types_in(self.keywords)
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The types that a value may have, as the schema declares them or as its keywords tell; empty for any."""
-        declared = self.keywords.get("type")
-        if isinstance(declared, str):
-            return (declared,)
-        if isinstance(declared, list):
-            return tuple(kind for kind in declared if isinstance(kind, str))
+        if self.declared:
+            return self.declared
         if "properties" in self.keywords or "patternProperties" in self.keywords:
             return ("object",)
         if "items" in self.keywords or "prefixItems" in self.keywords:
@@ -146,6 +148,14 @@ class _Gathered:
             parts = part.get(key)
             for number, inner in enumerate(parts if isinstance(parts, list) else ()):
                 self.take(inner, (*at, key, number), is_alternative or key != "allOf")
+
+
+def types_in(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    """The types that the keyword `type` of a subschema names."""
+    declared = schema.get("type")
+    if isinstance(declared, str):
+        return (declared,)
+    return tuple(kind for kind in declared if isinstance(kind, str)) if isinstance(declared, list) else ()
 
 
 def kind_of(value: Any) -> str:

@@ -64,6 +64,8 @@ CASES: list[tuple[str, Any, str]] = [
     ("matches_nothing", properties(a={"type": "integer", "minimum": 5, "maximum": 4}), "#/properties/a/minimum"),
     ("matches_nothing", properties(a={"type": "integer", "enum": ["a"]}), "#/properties/a/enum"),
     ("matches_nothing", properties(clientId=False), "#/properties/clientId"),
+    ("matches_nothing", properties(a={"allOf": [{"type": "number"}, {"type": "string"}]}), "#/properties/a/allOf"),
+    ("example_invalid", {**CLEAN, "examples": [{"clientId": "a"}, {"clientId": 5}]}, "#/examples/1/clientId"),
     ("matches_everything", {"$schema": DRAFT, "title": "All", "type": "object"}, "#"),
     ("misspelled", properties(a={"type": "integer", "minumum": 0}), "#/properties/a/minumum"),
     ("format_unknown", properties(a={"type": "string", "format": "datetime"}), "#/properties/a/format"),
@@ -105,6 +107,15 @@ def test_a_rule_finds_its_place(tmp_path: Path, code: str, document: Any, pointe
 def test_what_becomes_json_text_says_why(tmp_path: Path, code: str, schema: Any) -> None:
     finding = found(tmp_path, properties(a=schema))[code]
     assert (finding.pointer, "JSON text" in finding.message) == ("#/properties/a", True)
+
+
+def test_what_is_no_json_is_told_with_its_line(tmp_path: Path) -> None:
+    assert found(tmp_path, '{\n "type": "object",\n "a" 5}')["not_json"].line == 3
+
+
+def test_parts_that_go_together_are_no_finding(tmp_path: Path) -> None:
+    parts = {"type": ["integer", "null"], "allOf": [{"type": "number"}, {"minimum": 0, "maximum": 5}]}
+    assert "matches_nothing" not in found(tmp_path, properties(a=parts))
 
 
 def test_a_clean_schema_has_no_findings(tmp_path: Path) -> None:
