@@ -173,6 +173,6 @@ def _sql_type(kind: Any) -> str:
 
 
 def _quoted(name: str) -> str:
-    from catchment.schemas.vocabulary import SQL_RESERVED
+    from catchment.schemas.names import is_sql_word
 
-    return f'"{name}"' if name in SQL_RESERVED else name
+    return f'"{name}"' if is_sql_word(name) else name

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import jsonschema_rs
 
+from catchment.schemas.names import is_sql_word
 from catchment.schemas.nodes import Node, Nodes, Steps, kind_of, types_in
 from catchment.schemas.pointers import pointer_of
 from catchment.schemas.shape import ListOf, MapOf, Property, Struct, properties_in
-from catchment.schemas.vocabulary import CONDITIONS, FORMATS, KEYWORDS, SQL_RESERVED, subschemas
+from catchment.schemas.vocabulary import CONDITIONS, FORMATS, KEYWORDS, subschemas
 
 ERROR, WARNING, ADVICE = "error", "warning", "advice"
 LARGEST = 2**63 - 1
@@ -295,7 +296,7 @@ def in_columns(nodes: Nodes, shape: Struct) -> Iterator[Raw]:
 def _of_column(nodes: Nodes, path: str, member: Property) -> Iterator[Raw]:
     if member.renamed:
         yield Raw("column_renamed", member.pointer, f"{member.renamed}: the column is {member.column}")
-    if member.column in SQL_RESERVED:
+    if is_sql_word(member.column):
         yield Raw("sql_reserved", member.pointer, f'write the column as "{member.column}" in SQL')
     if member.reason:
         node, shape = nodes.at(member.pointer), member.shape

@@ -22,15 +22,17 @@ _OTHER = re.compile(r"[^0-9A-Za-z]+")
 
 _SQL_WORDS = frozenset(
     """
-    all alter analyse analyze and any array as asc asymmetric authorization both case cast check collate column
-    constraint create cross cube current_catalog current_date current_path current_role current_schema current_time
-    current_timestamp current_user deallocate default deferrable delete desc describe distinct do drop else end escape
-    except execute exists extract false fetch filter for foreign from full grant group grouping having in initially
-    inner insert intersect into is join json_array json_exists json_object json_query json_table json_value lambda
-    lateral leading left like limit listagg localtime localtimestamp natural normalize not null offset on only or order
-    outer overlaps pivot pivot_longer pivot_wider placing prepare primary qualify recursive references returning right
-    rollup select session_user show skip some summarize symmetric table then time to trailing trim true uescape union
-    unique unknown unnest unpivot user using values variadic when where window with within
+    all alter analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast
+    check collate collation column columns concurrently constraint create cross cube current_catalog current_date
+    current_path current_role current_schema current_time current_timestamp current_user deallocate default
+    deferrable delete desc describe distinct do drop else end escape except execute exists extract false fetch
+    filter for foreign freeze from full generated glob grant group grouping having ilike in initially inner insert
+    intersect into is isnull join json_array json_exists json_object json_query json_table json_value lambda lateral
+    leading left like limit listagg localtime localtimestamp map natural normalize not notnull null offset on only
+    or order outer overlaps pivot pivot_longer pivot_wider placing positional prepare primary qualify recursive
+    references returning right rollup select semi session_user show similar skip some struct summarize symmetric
+    table tablesample then time to trailing trim true try_cast tuple uescape union unique unknown unnest unpack
+    unpivot user using values variadic verbose when where window with within
     """.split()  # noqa: SIM905  # a list would be a line for each word
 )
 """What a query must quote in DuckDB, Trino or Spark with ANSI mode, to use it as a name."""

@@ -1,4 +1,4 @@
-"""The words of JSON Schema, drafts 4 to 2020-12, and those that SQL keeps to itself."""
+"""The words of JSON Schema, drafts 4 to 2020-12."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from catchment.schemas.nodes import Steps
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
 
 SCHEMA_MAPS = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies")
 SCHEMA_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
@@ -80,20 +75,12 @@ KEYWORDS = ASSERTIONS | {
     "title",
     "writeOnly",
 }
-FORMATS = _words(
-    "date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex "
-    "relative-json-pointer time uri uri-reference uri-template uuid"
+FORMATS = frozenset(
+    """
+    date date-time duration email hostname idn-email idn-hostname ipv4 ipv6 iri iri-reference json-pointer regex
+    relative-json-pointer time uri uri-reference uri-template uuid
+    """.split()  # noqa: SIM905  # a list would be a line for each word
 )
-SQL_RESERVED = _words(
-    "all analyse analyze and anti any array as asc asof asymmetric at authorization binary both by case cast check "
-    "collate collation column columns concurrently constraint create cross default deferrable desc describe distinct "
-    "do else end except false fetch for foreign freeze from full generated glob group having ilike in initially inner "
-    "intersect into is isnull join lambda lateral leading left like limit map natural not notnull null offset on only "
-    "or order outer overlaps pivot pivot_longer pivot_wider placing positional primary qualify references returning "
-    "right select semi show similar some struct summarize symmetric table tablesample then to trailing true try_cast "
-    "tuple union unique unpack unpivot using variadic verbose when where window with"
-)
-"""What DuckDB reserves; a column of such a name must stand in double quotes."""
 
 
 def subschemas(node: Mapping[str, Any], steps: Steps) -> Iterator[tuple[Any, Steps, str]]:

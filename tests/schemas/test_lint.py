@@ -7,14 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from catchment.errors import BadConfig
 from catchment.schemas.lint import Finding, lint, lint_file
 from catchment.schemas.lintrules import RULES
 from catchment.schemas.registry import BUILTIN
-from catchment.schemas.vocabulary import SQL_RESERVED
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "schema-tools.md"
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -176,8 +174,3 @@ def test_the_real_schemas_have_no_errors_and_the_known_slip_is_found(shared_data
 def test_the_page_lists_the_rules_as_they_are() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert [(code, (severity, meaning)) for code, severity, meaning in rows] == list(RULES.items())
-
-
-def test_the_reserved_words_are_those_of_the_engine() -> None:
-    query = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
-    assert {name for (name,) in duckdb.connect().execute(query).fetchall()} == SQL_RESERVED
