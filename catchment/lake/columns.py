@@ -11,7 +11,6 @@ not hold is counted. The schema's property for the client id is not repeated whe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from operator import attrgetter
 from typing import Any
 
@@ -19,10 +18,12 @@ import orjson
 import pyarrow as pa
 
 from catchment.document import Document
+from catchment.lake.datafiles import SPLIT
 from catchment.lake.gatherer import Gatherer, gatherer_of
 from catchment.lake.misfits import count_misfits
 from catchment.lake.places import arrow_type
-from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
+from catchment.schemas.shape import Struct
+from catchment.schemas.signature import signature
 
 _TEXT = pa.string()
 _PLAIN = (
@@ -174,7 +175,8 @@ _METADATA_TYPE = pa.struct(
 
 
 def row_schema(shape: Struct | None) -> pa.Schema:
-    """The Arrow schema of a table: metadata, the shape's columns, what is left over. `doc` metadata are comments."""
+    """The Arrow schema of a table: metadata, the shape's columns, what is left over. `doc` metadata are comments.
+    The schema's own metadata names the shape, for the names of files (`datafiles.SPLIT`)."""
     fields = [pa.field("submission_timestamp", _TIMESTAMP, metadata={"doc": "When the edge received it"})]
     fields += [pa.field(name, kind, metadata={"doc": comment}) for name, kind, comment in _PLAIN]
     fields.append(
@@ -184,68 +186,4 @@ def row_schema(shape: Struct | None) -> pa.Schema:
     fields.append(
         pa.field("additional_properties", _TEXT, metadata={"doc": "JSON text of what has no column, at its path"})
     )
-    return pa.schema(fields)
-
-
-def fitted(shape: Struct, held: pa.DataType | pa.Schema) -> tuple[Struct, tuple[str, ...]]:
-    """The shape as an existing table can hold it, and the paths of the columns for which that makes a difference.
-
-    A column keeps its type. So when a schema has changed in place, a number stays in a column of integers while it is
-    one (and the reverse), a text in a column of timestamps or dates (and the reverse); what else has another type than
-    its column loses its place and is left over, a tuple as a whole. New columns stay in the shape; the table gains
-    them.
-    """
-    differing: list[str] = []
-    kept = _fitted_struct(shape, held, "", differing)
-    return Struct(kept, shape.client_id), tuple(differing)
-
-
-def _fitted_struct(
-    shape: Struct, held: pa.DataType | pa.Schema, path: str, differing: list[str]
-) -> tuple[Property, ...]:
-    columns = {field.name: field.type for field in held}
-    kept = []
-    for p in shape.properties:
-        column = f"{path}{p.column}"
-        inner = _fitted(p.shape, columns[p.column], column, differing) if p.column in columns else p.shape
-        if inner is not None:
-            kept.append(replace(p, shape=inner))
-    return tuple(kept)
-
-
-def _fitted(shape: Shape, held: pa.DataType, path: str, differing: list[str]) -> Shape | None:
-    if isinstance(shape, Struct) and pa.types.is_struct(held):
-        kept = _fitted_struct(shape, held, f"{path}.", differing)
-        is_whole = len(kept) == len(shape.properties)
-        return replace(shape, properties=kept) if kept and (is_whole or not shape.is_tuple) else None
-    if isinstance(shape, MapOf) and pa.types.is_map(held):
-        value = _fitted(shape.value, held.item_type, f"{path}{{}}", differing)
-        return MapOf(value) if value is not None else None
-    if isinstance(shape, ListOf) and (pa.types.is_list(held) or pa.types.is_large_list(held)):
-        item = _fitted(shape.item, held.value_type, f"{path}[]", differing)
-        return ListOf(item) if item is not None else None
-    if isinstance(shape, Leaf) and (kind := _kind_of(held)) is not None:
-        if shape.kind == kind or (shape.kind, kind) == ("json", "string"):
-            return shape
-        if {shape.kind, kind} in _EXCHANGEABLE:
-            differing.append(path)
-            return Leaf(kind)
-    differing.append(path)
-    return None
-
-
-_EXCHANGEABLE = ({"integer", "number"}, {"string", "timestamp"}, {"string", "date"}, {"timestamp", "date"})
-"""Kinds of which some values fit the column of the other."""
-
-
-def _kind_of(held: pa.DataType) -> str | None:
-    """The kind of values that a column holds; None when it is none of a schema's."""
-    tests = {
-        "string": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
-        "integer": pa.types.is_integer,
-        "number": pa.types.is_floating,
-        "boolean": pa.types.is_boolean,
-        "timestamp": pa.types.is_timestamp,
-        "date": pa.types.is_date,
-    }
-    return next((name for name, is_of in tests.items() if is_of(held)), None)
+    return pa.schema(fields, {SPLIT: signature(shape)} if shape is not None else None)

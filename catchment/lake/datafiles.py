@@ -11,8 +11,10 @@ it collects statistics of all leaves (300 and more in a Firefox main ping), whic
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
@@ -37,6 +39,9 @@ ROW_GROUP_ROWS = 64 * 1024
 _BOUND_CHARACTERS = 16
 _COMPRESSION = "zstd"
 _SHAPE_DIGITS = 16
+SPLIT = "catchment.split"
+"""In the metadata of a schema of rows: the signature of the shape by which their documents were taken apart."""
+_SPLIT = re.compile(r"-([0-9a-f]{16})-[0-9a-f]{16}\.parquet$")
 _EPOCH = date(1970, 1, 1)
 
 
@@ -68,7 +73,8 @@ def _by_day(table: Table, rows: pa.Table) -> Iterator[tuple[Record, pa.Table]]:
 
 
 def _write_day(table: Table, day: Record, rows: pa.Table) -> DataFile:
-    with ParquetFile(table, new_location(table, day, rows.schema), day, rows.schema) as file:
+    split = (rows.schema.metadata or {}).get(SPLIT.encode(), b"").decode()
+    with ParquetFile(table, new_location(table, day, rows.schema, split), day, rows.schema) as file:
         file.write(rows)
     return file.result()
 
@@ -81,15 +87,25 @@ def in_order(rows: pa.Table) -> pa.Table:
     return rows.take(order)
 
 
-def new_location(table: Table, day: Record, schema: pa.Schema) -> str:
-    """A fresh name for a file of that day. It ends in a digest of the schema: engines read files of one shape together
-    without opening each (`plan.shape_of`)."""
+def new_location(table: Table, day: Record, schema: pa.Schema, split: str = "") -> str:
+    """A fresh name for a file of that day.
+
+    It ends in a digest of the schema: engines read files of one shape together without opening each
+    (`plan.shape_of`). Before that stands the signature of the shape that took its documents apart, if there is one:
+    so promotion knows a file that it has nothing to do with (`split_of`).
+    """
     digest = hashlib.sha256(schema.to_string(show_field_metadata=False, show_schema_metadata=False).encode())
-    name = f"{uuid.uuid4()}-{digest.hexdigest()[:_SHAPE_DIGITS]}.parquet"
+    name = "-".join(filter(None, (str(uuid.uuid4()), split, f"{digest.hexdigest()[:_SHAPE_DIGITS]}.parquet")))
     if len(day) == 0:
         return f"{table.location()}/data/{name}"
     text = "null" if day[0] is None else (_EPOCH + timedelta(days=day[0])).isoformat()
     return f"{table.location()}/data/{PARTITION_COLUMN}_day={text}/{name}"
+
+
+def split_of(location: str) -> str:
+    """The signature in a file's name; empty when it has none."""
+    found = _SPLIT.search(location)
+    return found.group(1) if found else ""
 
 
 class ParquetFile:
@@ -122,6 +138,8 @@ class ParquetFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is not None:
+            with suppress(OSError):  # it is thrown away; open, the writer would write on when it is collected
+                self._writer.close()
             self._stream.close()
             delete_files(self._table.io, [self._location])
             return

@@ -16,12 +16,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 from pyiceberg.table.update import AssertTableUUID, RemoveSnapshotRefUpdate, RemoveSnapshotsUpdate
 
@@ -29,9 +29,10 @@ from catchment.clock import Clock
 from catchment.errors import Conflict, Corrupt
 from catchment.lake.catalog import Updates
 from catchment.lake.commit import ATTEMPTS
-from catchment.lake.datafiles import ParquetFile, in_order, new_location
+from catchment.lake.datafiles import ParquetFile, in_order, new_location, split_of
 from catchment.lake.files import delete_files, listed
 from catchment.lake.plan import plan
+from catchment.lake.reading import read_all
 from catchment.lake.settings import LakeSettings
 from catchment.lake.snapshots import OFFSETS, REPLACED, Change, offsets_of
 from catchment.lake.tables import Lake
@@ -189,8 +190,7 @@ def _that_fit(table: Table, files: Iterable[DataFile], limit_bytes: int) -> Iter
 
 def _rewritten(table: Table, files: list[DataFile]) -> tuple[DataFile, list[str]]:
     """One new file with the rows of `files`, in the table's present schema; and the paths that it replaces."""
-    scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
-    rows = in_order(scan.to_table([FileScanTask(file) for file in files]))
+    rows = in_order(pa.concat_tables(read_all(table, file) for file in files))
     held = sum(file.record_count for file in files)
     if rows.num_rows != held:
         raise Corrupt(
@@ -198,7 +198,9 @@ def _rewritten(table: Table, files: list[DataFile]) -> tuple[DataFile, list[str]
             "nothing was changed, compare the files with a backup"
         )
     day = files[0].partition
-    with ParquetFile(table, new_location(table, day, rows.schema), day, rows.schema) as file:
+    splits = {split_of(file.file_path) for file in files}
+    location = new_location(table, day, rows.schema, splits.pop() if len(splits) == 1 else "")
+    with ParquetFile(table, location, day, rows.schema) as file:
         file.write(rows)
     return file.result(), [old.file_path for old in files]
 

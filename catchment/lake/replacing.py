@@ -11,16 +11,16 @@ names. The version before stays under a tag for queries that read it, as after a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression, GreaterThanOrEqual, LessThan, Reference
+from pyiceberg.expressions import And, BooleanExpression, GreaterThanOrEqual, LessThan, Reference
 from pyiceberg.expressions.literals import literal
-from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
 from catchment.clock import utc
@@ -30,6 +30,7 @@ from catchment.lake.catalog import nothing
 from catchment.lake.commit import ATTEMPTS
 from catchment.lake.files import delete_files
 from catchment.lake.plan import plan
+from catchment.lake.reading import read, read_all
 from catchment.lake.snapshots import Change, offsets_of
 from catchment.lake.tables import Lake
 
@@ -66,7 +67,7 @@ def keys(lake: Lake, name: str, columns: Sequence[str], span: Span) -> pa.Table:
         table = lake.load(name)
     except Missing:
         return pa.table({column: pa.array([], pa.null()) for column in columns})
-    parts = [_read(table, file, columns) for file in plan(table, span.filter)]
+    parts = [read_all(table, file, columns) for file in plan(table, span.filter)]
     return pa.concat_tables(parts) if parts else table.schema().select(*columns).as_arrow().empty_table()
 
 
@@ -98,7 +99,7 @@ def replace(
         gone: set[str] = set()
         reasons: Counter[str] = Counter()
         for file in plan(table, span.filter):
-            why = doomed(_read(table, file, columns))
+            why = doomed(read_all(table, file, columns))
             count = len(why) - why.null_count
             if count:
                 gone.add(file.file_path)
@@ -121,22 +122,16 @@ def replace(
     raise Conflict(f"table {name}: others rewrote the same files {ATTEMPTS} times; nothing was changed, try again")
 
 
-def _read(table: Table, file: DataFile, columns: Sequence[str]) -> pa.Table:
-    scan = ArrowScan(table.metadata, table.io, table.schema().select(*columns), AlwaysTrue())
-    return scan.to_table([FileScanTask(file)]).select(list(columns))
-
-
 def _without(table: Table, file: DataFile, kept: pa.Array) -> DataFile:
     """The rows of a file that are `kept`, as a new file in the table's present schema."""
-    scan = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue())
-    batches: Iterator[pa.RecordBatch] = iter(scan.to_record_batches([FileScanTask(file)]))
-    first = next(batches)
-    location = datafiles.new_location(table, file.partition, first.schema)
+    pieces = read(table, file)
+    first = next(pieces)
+    location = datafiles.new_location(table, file.partition, first.schema, datafiles.split_of(file.file_path))
     with datafiles.ParquetFile(table, location, file.partition, first.schema) as output:
         row = 0
-        for batch in (first, *batches):
-            rows = pa.Table.from_batches([batch]).filter(kept.slice(row, batch.num_rows))
-            row += batch.num_rows
+        for piece in chain((first,), pieces):
+            rows = piece.filter(kept.slice(row, piece.num_rows))
+            row += piece.num_rows
             if rows.num_rows:
                 output.write(rows)
     return output.result()

@@ -28,6 +28,7 @@ from catchment.schemas.constraints import Constraint, constraints
 from catchment.schemas.names import beside
 from catchment.schemas.registry import Schema
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
+from catchment.schemas.signature import outline
 
 Kind = Literal["added", "widened", "narrowed", "removed", "renamed", "retyped", "relaxed", "tightened"]
 _COMPATIBLE = {"added", "widened", "narrowed", "relaxed"}
@@ -160,7 +161,7 @@ def _values(path: str, column: str, old: Property, new: Property, was: Shape, no
         yield from _values(f"{path}[]", f"{column}[]", old, new, was.item, now.item)
     elif isinstance(was, MapOf) and isinstance(now, MapOf):
         yield from _values(f"{path}{{}}", f"{column}{{}}", old, new, was.value, now.value)
-    elif was != now:
+    elif outline(was) != outline(now):
         yield _retyped(path, column, new, was, now)
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numbered import SCHEMA, START, make_rows, numbers
+from pyiceberg.expressions import AlwaysTrue
 
 from catchment.clock import ManualClock
 from catchment.lake.commit import Span
 from catchment.lake.maintenance import compact, maintain
+from catchment.lake.plan import plan
+from catchment.lake.reading import read_all
 from catchment.lake.settings import LakeSettings
 from catchment.lake.tables import Lake
 
@@ -167,3 +170,23 @@ def test_compacted_files_of_different_ages_have_the_present_schema(lake: Lake, c
     assert sorted(key, key=str) == sorted(
         [({"a": 1, "b": None}, None)] * 2 + [({"a": 2, "b": "x"}, ["y"])] * 2, key=str
     )
+
+
+def test_a_compaction_tells_null_from_empty(lake: Lake, clock: ManualClock) -> None:
+    item = pa.struct([("a", pa.int64())])
+    kinds = {"l": pa.list_(item), "m": pa.map_(pa.string(), item), "s": item, "t": pa.struct([("l", pa.list_(item))])}
+    values = [
+        {"l": None, "m": None, "s": None, "t": None},
+        {"l": [], "m": [], "s": {"a": None}, "t": {"l": None}},
+        {"l": [None, {"a": 1}], "m": [("k", {"a": 2}), ("l", None)], "s": {"a": 3}, "t": {"l": [{"a": 4}]}},
+    ]
+    columns = {name: pa.array([value[name] for value in values], kind) for name, kind in kinds.items()}
+    stamps = {"submission_timestamp": pa.array([START] * 3, pa.timestamp("us", "UTC"))}
+    for number in range(4):
+        rows = pa.table({**stamps, **columns}).slice(number % 2)
+        lake.ensure(TABLE, rows.schema)
+        lake.commit(TABLE, rows, {"raw/0": Span(number or None, number + 1)})
+    assert compact(lake, TABLE, clock, SETTINGS) == (4, 1)
+    [file] = plan(lake.load(TABLE), AlwaysTrue())
+    found = [{name: row[name] for name in kinds} for row in read_all(lake.load(TABLE), file).to_pylist()]
+    assert sorted(found, key=str) == sorted((values + values[1:]) * 2, key=str)

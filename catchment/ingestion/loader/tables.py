@@ -21,8 +21,9 @@ from catchment.events import Events
 from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
 from catchment.ingestion.limits.rows import DEFERRED_TABLE, Deferral, DeferralRows
 from catchment.ingestion.loader.failures import FailureRows
-from catchment.lake.columns import Columns, fitted
+from catchment.lake.columns import Columns
 from catchment.lake.commit import Span
+from catchment.lake.fitting import fitted
 from catchment.lake.tables import Lake
 from catchment.log.port import TopicPartition
 from catchment.schemas.registry import Registry
