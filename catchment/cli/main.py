@@ -35,6 +35,7 @@ COMMANDS = {
     "describe": "catchment.cli.sql:describe",
     "landfill": "catchment.cli.landfill:landfill",
     "replay": "catchment.cli.replay:replay",
+    "promote": "catchment.cli.promote:promote",
     "schema": "catchment.cli.schema:schema",
 }
 """Command name → where it lives, in the order in which help lists them."""

@@ -10,14 +10,17 @@ list or map of another type as a whole, since its items cannot have two types. N
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pyarrow as pa
 
 from catchment.lake.places import arrow_type
 from catchment.schemas.compatibility import type_word
-from catchment.schemas.names import beside
+from catchment.schemas.names import beside, primary
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Property, Shape, Struct
+
+_POSITION = re.compile(r"_\d+")
 
 
 def fitted(shape: Struct, held: pa.DataType | pa.Schema) -> tuple[Struct, tuple[str, ...]]:
@@ -50,7 +53,7 @@ def _property(p: Property, columns: dict[str, pa.DataType], path: str, moved: li
 def _fitted(shape: Shape, held: pa.DataType, path: str, moved: list[str]) -> Shape | None:
     """The shape with the columns of `held`; None when values of it cannot stand there."""
     if isinstance(shape, Struct):
-        return replace(shape, properties=_properties(shape, held, f"{path}.", moved)) if _is_struct(held) else None
+        return replace(shape, properties=_properties(shape, held, f"{path}.", moved)) if _may_be(shape, held) else None
     if isinstance(shape, MapOf):
         value = _fitted(shape.value, held.item_type, f"{path}{{}}", moved) if pa.types.is_map(held) else None
         return MapOf(value) if value is not None else None
@@ -63,8 +66,13 @@ def _fitted(shape: Shape, held: pa.DataType, path: str, moved: list[str]) -> Sha
     return Leaf("number") if shape.kind == "integer" and pa.types.is_floating(held) else None
 
 
-def _is_struct(held: pa.DataType) -> bool:
-    return bool(pa.types.is_struct(held))
+def _may_be(shape: Struct, held: pa.DataType) -> bool:
+    """Whether a column of structs is for objects, or tuples, as the shape is: the columns of a tuple are numbered."""
+    if not pa.types.is_struct(held):
+        return False
+    is_numbered = all(_POSITION.fullmatch(primary(field.name)) for field in held)
+    is_like_one = all(_POSITION.fullmatch(primary(p.column)) for p in shape.properties)
+    return is_numbered if shape.is_tuple else not is_numbered or is_like_one
 
 
 def _is_same(kind: pa.DataType, held: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ What fits a leaf is decided by the appender, as for new rows.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
@@ -91,7 +91,7 @@ def _into_struct(columns: dict[str, pa.Array], shape: Struct, found: Mapping[int
         for other in _others(p, columns):
             is_filled = columns[other].is_valid().to_pylist()
             rows = [row for row in rows if not is_filled[row]]
-        if isinstance(p.shape, Struct) and not _is_tuple(p.shape):
+        if isinstance(p.shape, Struct) and not p.shape.is_tuple:
             inner = {row: left for row in rows if isinstance(left := found[row][p.name], dict)}
             columns[p.column], changed = _into_column(columns[p.column], p.shape, inner)
             for row in changed:
@@ -150,7 +150,7 @@ def merge(value: Any, left: Any, shape: Shape, kind: pa.DataType) -> Merged:
         return _merge_list(value, left, shape, kind)
     if isinstance(shape, MapOf):
         return _merge_map(value, left, shape, kind)
-    return (_merge_tuple if _is_tuple(shape) else _merge_struct)(value, left, shape, kind)
+    return (_merge_tuple if shape.is_tuple else _merge_struct)(value, left, shape, kind)
 
 
 def _merge_leaf(value: Any, left: Any, kind: str) -> Merged:
@@ -245,7 +245,7 @@ def _leaf_reader(kind: str) -> Callable[[Any], tuple[Any, Any]]:
     does not fit."""
     shape = Struct((Property("v", "v", Leaf(kind)),))
     place = StructPlace(shape)
-    append = make_appender(shape, place)
+    append = make_appender(shape, place, Counter())
     leaf = place.columns["v"]
     assert isinstance(leaf, LeafPlace)
     is_converted = not any(test(leaf.type) for test in (pa.types.is_string, pa.types.is_integer, pa.types.is_floating))
@@ -267,7 +267,7 @@ def _may_move(left: Any, shape: Shape) -> bool:
         return isinstance(left, dict) and (not left or any(_may_move(inner, shape.value) for inner in left.values()))
     if isinstance(shape, ListOf):
         return _may_move_items(left, [shape.item] * len(left) if isinstance(left, (list, dict)) else ())
-    if _is_tuple(shape):
+    if shape.is_tuple:
         return _may_move_items(left, [p.shape for p in shape.properties])
     return isinstance(left, dict) and (
         not left or any(p.name in left and _may_move(left[p.name], p.shape) for p in shape.properties)
@@ -281,7 +281,3 @@ def _may_move_items(left: Any, shapes: Sequence[Shape]) -> bool:
     return is_list and (
         all(item is None for item in left) or any(map(_may_move, left, shapes))  # as long as both go
     )
-
-
-def _is_tuple(shape: Struct) -> bool:
-    return bool(getattr(shape, "is_tuple", False))

@@ -53,3 +53,10 @@ class LakeSettings:
     compact_max_bytes: int = option(
         256 * _MIB, "One compaction takes at most so many uncompressed bytes into memory.", unit="bytes", minimum=_MIB
     )
+    promotion_share: float = option(
+        0.25,
+        "Share of the first loader's time that moving old values into new columns may take; 0 leaves it to "
+        "`catchment promote`.",
+        minimum=0.0,
+        maximum=1.0,
+    )

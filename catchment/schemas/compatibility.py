@@ -155,7 +155,7 @@ def _structs(path: str, table: str, old: Struct, new: Struct) -> Iterator[Change
 
 def _values(path: str, column: str, old: Property, new: Property, was: Shape, now: Shape) -> Iterator[Change]:
     """Changes of the values at a place: those of the property itself, of its items, of its values."""
-    if isinstance(was, Struct) and isinstance(now, Struct):
+    if isinstance(was, Struct) and isinstance(now, Struct) and was.is_tuple == now.is_tuple:
         yield from _structs(path, f"{column}.", was, now)
     elif isinstance(was, ListOf) and isinstance(now, ListOf):
         yield from _values(f"{path}[]", f"{column}[]", old, new, was.item, now.item)
@@ -184,6 +184,8 @@ def type_word(shape: Shape) -> str:
     """The type of a place in one word, as in the name of a column beside: long, double, string, json, list, map."""
     if isinstance(shape, Leaf):
         return _WORDS.get(shape.kind, shape.kind)
+    if isinstance(shape, Struct) and shape.is_tuple:
+        return "tuple"
     return type(shape).__name__.lower().removesuffix("of")
 
 

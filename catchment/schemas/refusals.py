@@ -2,7 +2,8 @@
 
 A file that somebody changed in place is compared with the form that was in use. When the new form is incompatible it is
 refused: the old one stays in use, and the refusal says why and what to do. Doctypes named in `[schemas]
-allow_incompatible` are let through; so are new versions and new doctypes, which have tables of their own.
+allow_incompatible` are let through, and the schemas that come with a release; so are new versions and new doctypes,
+which have tables of their own.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def refusals(old: Registry, new: Registry, allowed: Collection[str] = ()) -> lis
     found = []
     for kept in old.all():
         changed = new.find(kept.namespace, kept.doctype, kept.version)
-        if changed is None or changed is kept or f"{kept.namespace}.{kept.doctype}" in allowed:
+        if changed is None or changed is kept or changed.is_builtin or f"{kept.namespace}.{kept.doctype}" in allowed:
             continue
         try:
             comparison = compare(kept, changed)

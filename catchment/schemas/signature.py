@@ -30,5 +30,5 @@ def outline(shape: Shape) -> Any:
         return ["list", outline(shape.item)]
     if isinstance(shape, MapOf):
         return ["map", outline(shape.value)]
-    kind = "tuple" if getattr(shape, "is_tuple", False) else "struct"
+    kind = "tuple" if shape.is_tuple else "struct"
     return [kind, *sorted([p.name, p.column, outline(p.shape)] for p in shape.properties)]

@@ -72,7 +72,7 @@ def _rebuilt(value: Any, shape: Shape, left: Any) -> Any:
         return left
     if isinstance(shape, Leaf):
         assert left is ABSENT or shape.kind == "timestamp"
-        return _leaf(value, shape.kind) if left is ABSENT else left
+        return leaf(value, shape.kind) if left is ABSENT else left
     left = {} if left is ABSENT else left
     if isinstance(shape, Struct) and shape.is_tuple:
         found = {int(at): inner for at, inner in left.items()}
@@ -89,7 +89,7 @@ def _rebuilt(value: Any, shape: Shape, left: Any) -> Any:
     return [None if item is ABSENT else item for item in items]
 
 
-def _leaf(value: Any, kind: str) -> Any:
+def leaf(value: Any, kind: str) -> Any:
     if kind == "json":
         return orjson.loads(value)
     if kind == "timestamp":

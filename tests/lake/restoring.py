@@ -9,11 +9,21 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+from rebuilding import kept, leaf
 
 from catchment.lake.leftovers import COLUMN
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Shape, Struct
 
 ABSENT: Any = object()
+
+
+def spelled(value: Any) -> Any:
+    """The value with each text that a timestamp's column could hold spelled as that column gives it back."""
+    if isinstance(value, dict):
+        return {key: spelled(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [spelled(item) for item in value]
+    return kept(value, Leaf("timestamp")) if isinstance(value, str) else value
 
 
 def restored(row: dict[str, Any], *shapes: Struct) -> dict[str, Any]:
@@ -27,10 +37,11 @@ def _value(value: Any, shapes: tuple[Shape, ...], left: Any) -> Any:
         return left
     shape = shapes[-1]
     if isinstance(shape, Leaf):
-        if left is not ABSENT:
-            return left  # a timestamp that says more than its column
-        return orjson.loads(value) if shape.kind == "json" else value
+        return leaf(value, shape.kind) if left is ABSENT else left  # a timestamp may say more than its column
     left = {} if left is ABSENT else left
+    if isinstance(shape, Struct) and shape.is_tuple:
+        found = _struct(value, tuple(one for one in shapes if isinstance(one, Struct)), left)
+        return [found.get(str(at)) for at in range(max(map(int, found), default=-1) + 1)]
     if isinstance(shape, MapOf):
         inner = tuple(one.value for one in shapes if isinstance(one, MapOf))
         return {**left, **{key: _value(item, inner, left.get(key, ABSENT)) for key, item in value}}

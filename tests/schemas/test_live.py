@@ -283,3 +283,22 @@ def test_services_of_one_home_come_to_the_same_registry(tmp_path: Path) -> None:
     assert settle(loader) and settle(console)
     assert loader.current.identity == console.current.identity
     assert loader.current.identity == scene.start().current.identity
+
+
+def test_an_incompatible_change_in_place_is_told_and_the_form_before_stays(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    put(scene.folder, "refund", STRING)
+    live = scene.start()
+    assert accepts(live, "refund", {"a": "x"})
+    put(scene.folder, "refund", NUMBER)
+    assert not settle(live)
+    assert accepts(live, "refund", {"a": "x"})
+    [problem] = live.problems
+    assert "a: its type was string and is double" in problem
+    assert "refund.2.schema.json" in problem
+    again = scene.start()
+    assert accepts(again, "refund", {"a": "x"}), "the home remembers it over a restart"
+    put(scene.folder, "refund", NUMBER, version=2)
+    put(scene.folder, "refund", STRING)
+    assert settle(again)
+    assert names(again) == ["refund.1", "refund.2"]

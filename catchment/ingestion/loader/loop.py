@@ -111,7 +111,7 @@ class Loader:
         """
         gc.disable()
         if self._upkeep is not None:
-            self._upkeep.make_tables(self._registry)
+            self._upkeep.adopt(self._registry)
         self._consumer = self._log.open_consumer(
             GROUP, ["raw"], on_assigned=self._assigned, on_revoked=self._revoked, on_lost=self._name_lost
         )
@@ -138,6 +138,8 @@ class Loader:
             self._abandon()
             raise
         finally:
+            if self._upkeep is not None:
+                self._upkeep.close()
             self._consumer.close()
             gc.enable()
 
@@ -225,7 +227,7 @@ class Loader:
         self._decoder.adopt(registry)
         self._buffers.adopt(registry)
         if self._upkeep is not None:
-            self._upkeep.make_tables(registry)
+            self._upkeep.adopt(registry)
         gc.freeze()
         self._at("schemas_adopted")
 
@@ -352,7 +354,8 @@ class Loader:
         if self._pending:
             return 0.0
         if self._flush_at_s is None:
-            return 0.0 if self._upkeep is not None and self._upkeep.is_behind else IDLE_POLL_S
+            wait_s = self._upkeep.wait_s() if self._upkeep is not None else None
+            return min(wait_s, IDLE_POLL_S) if wait_s is not None else IDLE_POLL_S
         return max(self._flush_at_s - self._clock.monotonic_s(), 0.0)
 
     def _wait(self, error: Transient) -> None:

@@ -3,6 +3,7 @@
 The first loader does it, between two flushes, one table at a time: old versions are forgotten, small files become
 large ones, old segments of the log go. A failure is an event and is tried again at the next turn. New schemas get
 their tables first, empty, so that they can be asked before the first ping; those that come with Catchment, with it.
+What remains of the turns goes to the promotion of old rows (`promoting.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import deque
 from catchment.clock import Clock
 from catchment.errors import CatchmentError
 from catchment.events import Events
+from catchment.ingestion.loader.promoting import Promoting
 from catchment.lake.columns import row_schema
 from catchment.lake.maintenance import maintain
 from catchment.lake.settings import LakeSettings
@@ -36,16 +38,22 @@ class Upkeep:
         self._log_due_s = clock.monotonic_s()
         self._table_due_s: dict[str, float] = {}
         self._to_make: deque[Schema] = deque()
+        self._promoting = Promoting(lake_settings.promotion_share, lake, clock, events)
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether the next turn should not wait."""
-        return bool(self._to_make)
+    def wait_s(self) -> float | None:
+        """How long the next turn may wait, as far as this knows; None: as long as it likes."""
+        return 0.0 if self._to_make else self._promoting.wait_s()
 
-    def make_tables(self, registry: Registry) -> None:
-        """Make the tables of these schemas in the next turns, as far as they are not there."""
+    def close(self) -> None:
+        """Drop what is half done."""
+        self._promoting.close()
+
+    def adopt(self, registry: Registry) -> None:
+        """Make the tables of these schemas in the next turns, as far as they are not there, and promote what has a
+        column in them."""
         held = set(self._lake.tables())
         self._to_make = deque(s for s in registry.all() if not s.is_builtin and s.table not in held)
+        self._promoting.adopt(registry)
 
     def turn(self) -> None:
         if self._to_make:
@@ -62,7 +70,9 @@ class Upkeep:
             if due_s <= now_s:
                 self._table_due_s[table] = now_s + self._period_s
                 self._maintain(table)
+                self._promoting.add(table)
                 return
+        self._promoting.turn()
 
     def _make(self, schema: Schema) -> None:
         try:
