@@ -6,10 +6,8 @@ The address holds all filters. Queries run on threads, few at once, and only for
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -19,12 +17,11 @@ from starlette.responses import Response
 from catchment.clock import Clock
 from catchment.errors import Malformed
 from catchment.ingestion.decoder.failure import CODES, Failure
-from catchment.ingestion.inspection.failures import Failures, Found, Step, Wanted
+from catchment.ingestion.inspection.failures import Failures, Found, Wanted
 from catchment.ingestion.inspection.lines import excerpt
 from catchment.ingestion.inspection.moments import moment_ns
 from catchment.ingestion.inspection.opened import hide_clients, keyword_of, open_failure
-from catchment.web import drawing
-from catchment.web.formats import clock_time, short
+from catchment.web.bars import bars
 from catchment.web.guard import refuse_foreign
 from catchment.web.rendering import Renderer
 from catchment.web.settings import ConsoleSettings
@@ -34,39 +31,11 @@ if TYPE_CHECKING:
 
 SPANS = ("1h", "6h", "1d", "7d", "30d")
 SAMPLES = 20
-CURVES = 5
-"""Codes that have a colour of their own; the others share one."""
 LINES = 600
 THREADS = 2
 PARTS = ("since", "namespace", "doctype", "code")
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A piece of a column: its place and size in a box of drawing.WIDTH by drawing.HEIGHT, and its words."""
-
-    kind: str
-    x: float
-    y: float
-    width: float
-    height: float
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bars:
-    """The chart: what it holds, its axes, and the table behind it."""
-
-    title: str
-    codes: tuple[tuple[str, str], ...]
-    """(code, kind) of those that have pieces, the most frequent first."""
-    bars: tuple[Bar, ...]
-    top: str
-    middle: str
-    ages: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 class ErrorPages:
@@ -112,7 +81,7 @@ class ErrorPages:
             "codes": sorted(CODES),
             "counts": counts,
             "total": sum(count.pings for count in counts),
-            "chart": bars(steps, now_ns),
+            "chart": bars("Refused pings", steps, now_ns),
             "samples": [self._line(found) for found in samples],
             "now_ns": now_ns,
             "link": lambda **changes: "/errors?" + urlencode({**asked, **changes}),
@@ -164,43 +133,3 @@ def place_of(failure: Failure) -> str:
     """`telemetry.main.v4`, as far as the failure knows."""
     place = ".".join(part for part in (failure.namespace, failure.doctype) if part) or "unknown ping"
     return f"{place}.v{failure.version}" if failure.version is not None else place
-
-
-def bars(steps: Sequence[Step], now_ns: int) -> Bars:
-    """A column for each step of time, a piece of it for each code."""
-    totals: Counter[str] = Counter()
-    for step in steps:
-        totals.update(step.pings)
-    kinds = {code: f"c{number}" for number, (code, _) in enumerate(totals.most_common(CURVES))}
-    top = drawing.ceiling(max((sum(step.pings.values()) for step in steps), default=1))
-    width = drawing.WIDTH / max(len(steps), 1)
-    found = []
-    for number, step in enumerate(steps):
-        base = float(drawing.HEIGHT)
-        for code in sorted(step.pings, key=lambda code: (-totals[code], code)):
-            height = (drawing.HEIGHT - 2) * step.pings[code] / top
-            base -= height
-            words = f"{clock_time(step.begin_ns, now_ns)}: {step.pings[code]:,} {code}"
-            kind = kinds.get(code, "others")
-            found.append(Bar(kind, number * width + width * 0.1, base, width * 0.8, height, words))
-    every = max((len(steps) - 1) // 4, 1)
-    ages = tuple(clock_time(step.begin_ns, now_ns) for step in steps[::every]) if steps else ()
-    rows = [
-        (clock_time(step.begin_ns, now_ns), code, f"{pings:,}")
-        for step in reversed(steps)
-        for code, pings in sorted(step.pings.items(), key=lambda item: -item[1])
-    ]
-    seconds = steps[0].seconds if steps else 0
-    unit = next((f"{seconds // length} {name}" for length, name in _UNITS if seconds >= length), "")
-    return Bars(
-        f"Refused pings, each column {unit}",
-        (*kinds.items(), *([("others", "others")] if len(totals) > CURVES else [])),
-        tuple(found),
-        short(top),
-        short(top / 2),
-        ages,
-        tuple(rows),
-    )
-
-
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
