@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
     from catchment.query.port import QueryEngine
+    from catchment.schemas.adding import Added
     from catchment.schemas.live import LiveRegistry
     from catchment.schemas.registry import Registry
 
@@ -125,6 +126,14 @@ class Platform:
     def registry(self) -> Registry:
         """The schemas as they are now."""
         return self._schemas.current
+
+    def add_schema(self, namespace: str, doctype: str, version: int, content: bytes) -> Added:
+        """Add a schema to the folder of added ones; see `catchment/schemas/adding.py`."""
+        from catchment.schemas.adding import add_schema
+        from catchment.schemas.live import added_folder
+
+        folder = added_folder(self.config.section(SchemaSettings), self.home)
+        return add_schema(self.schemas(), folder, namespace, doctype, version, content)
 
     def failures(self) -> Failures:
         """Looks at what was refused."""

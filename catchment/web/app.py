@@ -19,6 +19,7 @@ from catchment.errors import CatchmentError, Missing
 from catchment.events import Events
 from catchment.health import WARNING, Check, Finding
 from catchment.ingestion.inspection.failures import Failures
+from catchment.web.cataloguesection import CatalogueSection
 from catchment.web.errorpages import ErrorPages
 from catchment.web.ground import Platform
 from catchment.web.guard import Guard
@@ -67,7 +68,8 @@ class Console:
         length, period_s = settings.tail_rows, settings.sample_s / 2
         pings = Tail(log, "decoded", read_ping, length, period_s, clock, events)
         errors = Tail(log, "errors", read_refused, length, period_s, clock, events)
-        books = Books(guarded(platform.database), log, clock, platform.ledger_settings(), settings.sample_s)
+        database = guarded(platform.database)
+        books = Books(database, log, clock, platform.ledger_settings(), settings.sample_s)
         ledger = LedgerPages(self._renderer, books)
         landfill = LandfillPages(self._renderer, guarded(platform.landfill), clock)
         overview = OverviewPages(settings, clock, self._renderer, self._sampler, pings, errors, books, self._queries)
@@ -78,6 +80,7 @@ class Console:
         self._errors = ErrorPages(settings, clock, self._renderer, failures, registry)
         self._receipts = ReceiptPages(settings, clock, self._renderer, guarded(platform.receipts))
         sql = SqlPages(settings, self._renderer, self._sampler, self._queries, self._shelf)
+        self._catalogue = CatalogueSection(platform, settings, self._renderer, registry, lake, database, engine)
         self.checks: Mapping[str, Check] = {"looking": self._check}
         self.app = Starlette(
             routes=[
@@ -91,6 +94,7 @@ class Console:
                 Route("/api/receipts/{document_id}", self._receipts.answer),
                 Route("/ledger", ledger.page),
                 Route("/landfill", landfill.page),
+                *self._catalogue.routes(),
                 Route("/sql", sql.page),
                 Route("/sql/result", sql.result),
                 Route("/sql/result.csv", sql.download),
@@ -118,6 +122,7 @@ class Console:
         self._queries.close()
         self._errors.close()
         self._receipts.close()
+        self._catalogue.close()
         self._shelf.close()
         self._sampler.close()
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from catchment.ingestion.inspection.receipts import Receipts
     from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
+    from catchment.schemas.adding import Added
     from catchment.schemas.registry import Registry
 
 
@@ -35,6 +36,10 @@ class Platform(Protocol):
     def lake(self) -> Lake: ...
 
     def registry(self) -> Registry: ...
+
+    def add_schema(self, namespace: str, doctype: str, version: int, content: bytes) -> Added:
+        """As `catchment.schemas.adding.add_schema`."""
+        ...
 
     def receipts(self) -> Receipts: ...
 

@@ -2,8 +2,8 @@
 
 A page in the same browser must not be able to use the console behind its user's back. So the Host header must name
 this console (against DNS rebinding; a plain address cannot be rebound and passes), queries run only for our own pages
-or when a person follows a link (Fetch Metadata headers), and every answer forbids foreign scripts, styles, frames and
-guessing of types.
+or when a person follows a link (Fetch Metadata headers), our own pages and programs alone may change anything, and
+every answer forbids foreign scripts, styles, frames and guessing of types.
 """
 
 from __future__ import annotations
@@ -77,6 +77,18 @@ def may_run(request: Request) -> bool:
 def refuse_foreign(request: Request) -> None:
     """Raises HTTPException (403) for what `may_run` does not let run."""
     if not may_run(request):
+        raise HTTPException(403, "Another site asked for this.")
+
+
+def refuse_foreign_change(request: Request) -> None:
+    """Raises HTTPException (403) for a request that would change something and is not from our own page or a program.
+
+    Stricter than `refuse_foreign`: no click on another site may change anything. A browser that sends no Fetch
+    Metadata is known by its Origin.
+    """
+    is_ours = request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    if not is_ours or (origin is not None and origin.partition("://")[2] != request.headers.get("host")):
         raise HTTPException(403, "Another site asked for this.")
 
 

@@ -22,7 +22,13 @@ class ConsoleSettings:
     sample_s: float = option(2.0, "How often the platform is looked at, and pages renew.", unit="seconds", minimum=0.2)
     tail_rows: int = option(20, "Last pings and last errors shown, each.", unit="rows", minimum=1, maximum=200)
     show_client_ids: bool = option(
-        False, "Show client ids whole on the pages Tail and Errors; else they are cut to four characters."
+        False, "Show client ids whole on the pages Tail, Errors and Catalogue; else they are cut to four characters."
+    )
+    add_schemas: bool = option(
+        True, "Let the editor and POST /api/schemas add schemas; false where people reach the console who must not."
+    )
+    check_s: float = option(
+        5.0, "Longest time that checking a schema in the editor may take.", unit="seconds", minimum=0.1, maximum=60
     )
     shown_rows: int = option(1_000, "Rows of a result on the page.", unit="rows", minimum=1, maximum=100_000)
     download_rows: int = option(100_000, "Rows of a result in a download.", unit="rows", minimum=1, maximum=10_000_000)

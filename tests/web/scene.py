@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import json
 import os
 import threading
 import time
@@ -47,7 +48,10 @@ from catchment.observation import LOADER_GROUP, TOPICS
 from catchment.query.open import open_engine
 from catchment.query.port import QueryEngine
 from catchment.query.settings import SqlSettings
-from catchment.schemas.registry import BUILTIN, Registry
+from catchment.schemas.adding import Added, add_schema
+from catchment.schemas.live import LiveRegistry, added_folder, open_live
+from catchment.schemas.registry import Registry
+from catchment.schemas.settings import SchemaSettings
 from catchment.web.serve import run_console
 from catchment.web.settings import ConsoleSettings
 
@@ -83,7 +87,11 @@ class Ground:
         return self._engine
 
     def registry(self) -> Registry:
-        return Registry.load([BUILTIN])
+        return self._schemas.current
+
+    def add_schema(self, namespace: str, doctype: str, version: int, content: bytes) -> Added:
+        folder = added_folder(SchemaSettings(), self.home)
+        return add_schema(self._schemas, folder, namespace, doctype, version, content)
 
     def receipts(self) -> Receipts:
         failures = Failures(self.log(), self.engine, self.lake)
@@ -98,6 +106,11 @@ class Ground:
 
     def ledger_settings(self) -> LedgerSettings:
         return LedgerSettings()
+
+    @cached_property
+    def _schemas(self) -> LiveRegistry:
+        url = ObjectsSettings().url
+        return open_live(SchemaSettings(), self.home, lambda: open_objects(url, self.home), self.clock, self.events)
 
     @cached_property
     def _database(self) -> Database:
@@ -235,6 +248,17 @@ class Scene(Ground):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WITHIN_S)
         try:
             connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+            response = connection.getresponse()
+            return Page(response.status, dict(response.headers.items()), response.read().decode())
+        finally:
+            connection.close()
+
+    def post(self, path: str, body: bytes | dict[str, Any], **headers: str) -> Page:
+        """Send bytes, or values as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WITHIN_S)
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
+        try:
+            connection.request("POST", path, body if isinstance(body, bytes) else json.dumps(body), sent)
             response = connection.getresponse()
             return Page(response.status, dict(response.headers.items()), response.read().decode())
         finally:
