@@ -15,6 +15,7 @@ from catchment.events import Events
 from catchment.health import ERROR, WARNING
 from catchment.ingestion.ledger.loop import Ledger
 from catchment.ingestion.ledger.settings import LedgerSettings
+from catchment.log.port import TopicPartition
 from tests.ledger import scene
 from tests.ledger.conftest import RECORDS
 from tests.loader import scene as loading
@@ -130,14 +131,29 @@ def test_a_damaged_record_is_passed_over_and_told(home: Path) -> None:
     told.close()
 
 
-def test_a_partition_that_cannot_be_read_on_is_told_and_the_rest_is_counted(home: Path) -> None:
+def test_what_is_lost_at_the_end_of_the_log_is_told_with_the_next_record(home: Path) -> None:
     spoil(home, 1 << 30)
     clock = scene.clock_after()
     told = Told(home, clock)
-    assert told.turn() == [("ledger_cannot_count", ERROR)]
-    assert "breaks its checksum" in told.ledger.check()[0].text
-    found = scene.totals(scene.read(home, told.database, clock))
-    assert RECORDS / 2 < found["accepted"] < RECORDS
+    assert told.turn() == []
+    assert RECORDS / 2 < scene.totals(scene.read(home, told.database, clock))["accepted"] < RECORDS
+    log, _ = loading.open_parts(home)
+    writer = log.open_writer(TopicPartition("raw", 0))
+    writer.append([loading.raw_record(f"/submit/shop/order/1/{'0' * 36}", b"{}", 1)])
+    log.close()
+    assert told.turn() == []
+    assert "ledger_gap source=raw/0 " in told.stream.getvalue()
+    assert scene.totals(scene.read(home, told.database, clock))["accepted"] == RECORDS + 1
+    told.close()
+
+
+def test_a_place_that_cannot_be_read_is_told(home: Path) -> None:
+    offsets = home / "log" / ".groups" / "ledger" / "offsets"
+    offsets.mkdir(parents=True)
+    (offsets / "raw.0").write_text("12\n")
+    told = Told(home, scene.clock_after())
+    assert ("ledger_cannot_count", ERROR) in told.turn()
+    assert "remove the file" in told.ledger.check()[0].text
     told.close()
 
 

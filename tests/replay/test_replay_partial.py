@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 import uuid
 import zlib
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,10 +15,13 @@ import orjson
 import pytest
 
 from catchment.clock import SystemClock
+from catchment.database.database import open_database
+from catchment.database.settings import DatabaseSettings
 from catchment.events import Events
 from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator, Sighting, doctype_hash
 from catchment.ingestion.loader.loop import GROUP
 from catchment.log.port import TopicPartition
+from tests.ledger import scene as ledger
 from tests.loader import scene
 from tests.replay import stage
 
@@ -223,3 +227,24 @@ def test_a_dry_run_leaves_the_live_window_as_it_is(shop: Shop) -> None:
     shop.send(GOOD, 2)
     shop.load()
     assert shop.where() == (["second"], ["schema_violation"], 0)
+
+
+def test_the_ledger_balances_in_every_minute_before_and_after(shop: Shop) -> None:
+    shop.send(REFUSED, 1)
+    shop.send(GOOD, 2)
+    shop.send(REFUSED, 3)
+    shop.send(GOOD, 4, str(uuid.UUID(int=80)))
+    shop.load()
+    clock = ledger.clock_after()
+    clock.advance(stage.DAYS * 86_400)
+    with closing(open_database(DatabaseSettings(), shop.home)) as database:
+        for selection in (None, ERRORS_ONLY, stage.ALL):
+            if selection is not None:
+                stage.mend(shop.home)
+                stage.replay(shop.home, selection)
+            ledger.count_all(shop.home, database, clock)
+            clock.advance(ledger.LATER_S)
+            found = ledger.read(shop.home, database, clock)
+            assert {line.state for line in found} == {"balanced"}
+            assert ledger.totals(found)["accepted"] == 5
+    assert shop.where().codes == ["repeat", "repeat"]

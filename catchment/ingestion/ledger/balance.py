@@ -5,7 +5,7 @@
 | balanced | everything accepted is accounted for |
 | open | not yet, and the grace time after the minute's end, or after its last change, is not over |
 | waiting | not yet, but the loader has still to read records of that minute |
-| gap | it cannot be judged: records around this minute cannot be read, or a replay found repeats in it |
+| gap | it cannot be judged: records around this minute cannot be read |
 | unbalanced | accepted ones are missing (balance above 0), or something is there more often than it came (below 0) |
 
 `waiting` and `unbalanced` are told; a line stays in its state until it balances.
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from catchment.database.database import Database
 from catchment.database.tables import COUNTS, ledger, ledger_details, ledger_gaps
 from catchment.errors import Corrupt, Missing
-from catchment.ingestion.ledger.book import REPLAYED, Gap
+from catchment.ingestion.ledger.book import Gap
 from catchment.ingestion.ledger.headings import name_of, of_raw
 from catchment.log.port import Log, TopicPartition
 
@@ -31,7 +31,7 @@ STATES = ("balanced", "open", "gap", "waiting", "unbalanced")
 """From good to bad."""
 TOLD = ("waiting", "unbalanced")
 LOADER_GROUP = "loader"
-_JUDGED = ("raw/", "duplicates/", "lost ", f"{REPLAYED} ")
+_JUDGED = ("raw/", "duplicates/", "lost ")
 """Sources whose gaps make a balance unknowable."""
 
 
@@ -89,18 +89,15 @@ class Judge:
             return "balanced"
         if self.now_s < max(ends_s, changed_s) + self.grace_s:
             return "open"
-        if any(_covers(gap, begins_s, ends_s, balance) for gap in self.gaps):
+        if any(_covers(gap, begins_s, ends_s) for gap in self.gaps):
             return "gap"
         is_behind = self.loaded_until_s < (math.inf if begins_s == 0 else ends_s)
         return "waiting" if balance > 0 and is_behind else "unbalanced"
 
 
-def _covers(gap: Gap, begins_s: int, ends_s: int, balance: int) -> bool:
-    """Whether the gap makes this balance unknowable: that of its minutes, and of time 0, where lost records are; a
-    replay only takes away."""
-    if gap.reason == REPLAYED and balance < 0:
-        return False
-    return (begins_s == 0 and gap.reason != REPLAYED) or (gap.since_s < ends_s and gap.until_s >= begins_s)
+def _covers(gap: Gap, begins_s: int, ends_s: int) -> bool:
+    """Whether the gap makes a balance unknowable: that of its minutes, and of time 0, where lost records are."""
+    return begins_s == 0 or (gap.since_s < ends_s and gap.until_s >= begins_s)
 
 
 def loaded_until_s(log: Log) -> float:

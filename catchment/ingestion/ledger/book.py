@@ -25,8 +25,6 @@ SUBTRACTED = ("stored", "errors", "duplicates", "deferred", "dropped")
 """What accepted submissions become; the rest of them is the balance."""
 DETAILED = ("stored", "errors", "deferred", "dropped")
 """Counts that are also kept by detail: table, code, nothing, reason."""
-REPLAYED = "replayed"
-"""Reason of a gap that a replay has made."""
 ROLLED = {HOUR_S: "rolled/hours", DAY_S: "rolled/days"}
 """Span → the position that says before which time all is of this span or a longer one."""
 

@@ -26,7 +26,7 @@ from pyiceberg.table.snapshots import Operation, Snapshot, ancestors_of
 from catchment.errors import CatchmentError
 from catchment.events import Events
 from catchment.ingestion.decoder.failure import ERRORS_TABLE
-from catchment.ingestion.ledger.book import REPLAYED, Entry, Gap, Page
+from catchment.ingestion.ledger.book import Entry, Gap, Page
 from catchment.ingestion.ledger.headings import MINUTE_S, Heading, name_of
 from catchment.ingestion.ledger.topics import minute_at
 from catchment.ingestion.limits.rows import DEFERRED_TABLE
@@ -39,8 +39,6 @@ from catchment.log.port import Log, TopicPartition
 _DOCUMENTS = re.compile(r"(?P<namespace>.+)\.(?P<doctype>.+)_v[0-9]+")
 _UNREGISTERED = ".unregistered"
 _NAMED = ("document_namespace", "document_type")
-NEAR_S = 600
-"""Replayed minutes that are no further apart are noted together."""
 LOST = "record_lost"
 """Code of the errors that stand for raw records of which nothing is left; they are the named drops."""
 _Run = tuple[TopicPartition, int, int, int]
@@ -86,7 +84,6 @@ class TableCounter:
         for counts, lost in found:
             page.counts.update(counts)
             page.gaps += [self._gap(*run) for run in lost]
-        page.gaps += _replayed(name, commits or (), [counts for counts, _ in found])
         page.moves[label(name)] = (known, current.snapshot_id)
 
     def _gap(self, source: TopicPartition, first: int, next_: int, found_s: int) -> Gap:
@@ -135,23 +132,6 @@ def _changed(table: Table, snapshot: Snapshot) -> Iterator[tuple[DataFile, int]]
 
 def _operation(snapshot: Snapshot) -> Operation | None:
     return snapshot.summary.operation if snapshot.summary is not None else None
-
-
-def _replayed(name: str, commits: Iterable[Snapshot], changes: Iterable[Counter[Entry]]) -> list[Gap]:
-    """The minutes in which replays have changed the number of rows: repeats that they found there are told nowhere."""
-    gaps: list[Gap] = []
-    for snapshot, counts in zip(commits, changes, strict=False):
-        if _operation(snapshot) != Operation.OVERWRITE:
-            continue
-        source = f"{REPLAYED} {name}@{snapshot.snapshot_id}"
-        spans: list[list[int]] = []
-        for minute_s in sorted({heading.minute_s for (heading, _, _), by in counts.items() if by}):
-            if spans and minute_s - spans[-1][1] <= NEAR_S:
-                spans[-1][1] = minute_s
-            else:
-                spans.append([minute_s, minute_s])
-        gaps += [Gap(source, since_s, until_s, REPLAYED, since_s, until_s) for since_s, until_s in spans]
-    return gaps
 
 
 def _whole(table: Table) -> Iterator[tuple[DataFile, int]]:
