@@ -91,3 +91,7 @@ class Document:
     creation_ns: int | None = None
     """When the client made the document, by its own clock, ns since the epoch, UTC."""
     stated: Stated = NOTHING_STATED
+
+    def let_go(self) -> None:
+        """Drop body and content, by far the largest part, when only the metadata is still wanted."""
+        self.body, self.content = b"", {}

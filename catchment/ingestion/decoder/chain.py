@@ -94,7 +94,7 @@ class Decoder:
         `source` is only reported with an unexpected exception.
         """
         outcomes: list[Document | Failure] = []
-        for block in _blocks(records):
+        for block in blocks(records):
             passages = [Passage(payload, offset) for offset, payload in block]
             going = passages
             for step in self._steps:
@@ -175,7 +175,7 @@ class Decoder:
         )
 
 
-def _blocks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+def blocks(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
     """`records` in order, in portions of at most BLOCK records and BLOCK_BYTES bytes, one record at least."""
     start = size_bytes = 0
     for at, record in enumerate(records):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -50,16 +50,32 @@ class Rows(Protocol):
 
 
 class TableBuffer:
-    """Rows of one table that wait for their commit."""
+    """Rows of one table that wait for their commit, but for those that were withdrawn."""
 
     def __init__(self, name: str, columns: Rows, recorded: Mapping[str, int]) -> None:
         self.name = name
         self.columns = columns
         self._expected: dict[str, int] = dict(recorded)
+        self._withdrawn: list[int] = []
 
     def takes(self, source: TopicPartition, offset: int) -> bool:
         """Whether a row made of this record is new to the table."""
         return offset >= self._expected.get(str(source), 0)
+
+    def withdraw(self, number: int) -> None:
+        """Leave a row of this flush out, counted from 0."""
+        self._withdrawn.append(number)
+
+    def take(self) -> pa.Table:
+        """The rows that stay; the buffer is empty afterwards."""
+        rows = self.columns.take()
+        if self._withdrawn:
+            stays = [True] * rows.num_rows
+            for number in self._withdrawn:
+                stays[number] = False
+            self._withdrawn.clear()
+            rows = rows.filter(pa.array(stays))
+        return rows
 
     def spans(self, next_offsets: Mapping[TopicPartition, int]) -> dict[str, Span]:
         """What the commit must find recorded, and what it records, for each owned partition."""
@@ -71,6 +87,17 @@ class TableBuffer:
 
     def committed(self, spans: Mapping[str, Span]) -> None:
         self._expected.update({source: span.end for source, span in spans.items()})
+
+
+class Row(NamedTuple):
+    """A row that waits in a buffer."""
+
+    buffer: TableBuffer
+    number: int
+
+    def withdraw(self) -> None:
+        """Leave it out after all, before the buffer is taken."""
+        self.buffer.withdraw(self.number)
 
 
 class Buffers:
@@ -85,13 +112,16 @@ class Buffers:
         self._announced: set[tuple[str, str]] = set()
         self._by_table: dict[str, TableBuffer] = {}
 
-    def add_document(self, document: Document, source: TopicPartition, offset: int) -> None:
+    def add_document(self, document: Document, source: TopicPartition, offset: int) -> Row | None:
+        """Add the document's row; None when its table has it already."""
         key = (document.namespace, document.doctype, document.version)
         buffer = self._by_doctype.get(key) or self._open(key)
-        if buffer.takes(source, offset):
-            columns = buffer.columns
-            assert isinstance(columns, Columns)
-            columns.append(document)
+        if not buffer.takes(source, offset):
+            return None
+        columns = buffer.columns
+        assert isinstance(columns, Columns)
+        columns.append(document)
+        return Row(buffer, columns.rows - 1)
 
     def add_failure(self, failure: Failure, source: TopicPartition, offset: int) -> None:
         buffer = self._by_table.get(ERRORS_TABLE) or self._buffer(ERRORS_TABLE, FailureRows)
@@ -113,11 +143,8 @@ class Buffers:
 
     def take(self, next_offsets: Mapping[TopicPartition, int]) -> list[Pending]:
         """All rows that wait, by table, with the offsets that their commit records."""
-        return [
-            Pending(buffer, buffer.columns.take(), buffer.spans(next_offsets))
-            for buffer in self._by_table.values()
-            if buffer.columns.rows
-        ]
+        taken = [(buffer, buffer.take()) for buffer in self._by_table.values() if buffer.columns.rows]
+        return [Pending(buffer, rows, buffer.spans(next_offsets)) for buffer, rows in taken if rows.num_rows]
 
     def forget(self) -> None:
         """Drop what the tables recorded: the owned partitions have changed. Only when nothing waits."""

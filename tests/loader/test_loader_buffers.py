@@ -1,0 +1,48 @@
+"""Rows that wait for their commit, and those of repeats, which leave again."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from catchment.document import Document
+from catchment.events import Events
+from catchment.ingestion.loader.tables import Buffers, Row
+from catchment.log.port import TopicPartition
+from catchment.schemas.registry import Registry
+from tests.loader import scene
+
+SOURCE = TopicPartition("raw", 0)
+
+
+def add(buffers: Buffers, doctype: str, number: int) -> Row:
+    document = Document("shop", doctype, 1, str(number), 1_000, b"{}", {"item": f"thing {number}", "more": number})
+    row = buffers.add_document(document, SOURCE, number)
+    assert row is not None
+    return row
+
+
+def test_a_withdrawn_row_is_not_taken_and_the_next_flush_has_its_own(tmp_path: Path) -> None:
+    buffers = buffers_at(tmp_path)
+    rows = [add(buffers, "order", number) for number in range(4)]
+    repeats = [add(buffers, "refund", number) for number in range(4, 6)]
+    for row in (rows[0], rows[2], *repeats):
+        row.withdraw()
+    (pending,) = buffers.take({SOURCE: 6})
+    assert pending.buffer.name == "shop.order_v1"
+    assert pending.rows.column("document_id").to_pylist() == ["1", "3"]
+    assert pending.rows.column("additional_properties").to_pylist() == ['{"more":1}', '{"more":3}']
+    for number in (6, 7):
+        add(buffers, "order", number)
+    add(buffers, "refund", 8).withdraw()
+    add(buffers, "refund", 9)
+    taken = {pending.buffer.name: pending.rows for pending in buffers.take({SOURCE: 10})}
+    assert taken["shop.order_v1"].column("document_id").to_pylist() == ["6", "7"]
+    assert taken["shop.refund_v1"].column("document_id").to_pylist() == ["9"]
+    assert buffers.size_bytes == 0
+
+
+def buffers_at(home: Path) -> Buffers:
+    root = scene.write_schemas(home)
+    _, lake = scene.open_parts(home)
+    return Buffers(lake, Registry.load([root]), Events("test", io.StringIO()))
