@@ -62,6 +62,14 @@ _METADATA: dict[str, dict[str, str]] = {
     "clock": {"skew_s": "clock_skew_s", "creation_timestamp": "creation_ns"},
 }
 """Group → part → attribute of the document. Parts are texts, but for those of `_NUMBERS`."""
+_GROUPS = {
+    "geo": "Where the client's address was at the time of receipt; the address itself is not kept",
+    "user_agent": "Of the header User-Agent, by the short list of 2018",
+    "ua_parser": "Of the header User-Agent, by ua-parser",
+    "uri": "The application, as the path of the submission names it",
+    "header": "Headers of the request, as sent",
+    "clock": "The client's clock: seconds that it is ahead, and when it made the document",
+}
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _NUMBERS: dict[str, tuple[pa.DataType, pa.DataType]] = {
     "clock_skew_s": (pa.int64(), pa.int64()),
@@ -168,6 +176,7 @@ _METADATA_TYPE = pa.struct(
             pa.struct(
                 [pa.field(part, _NUMBERS.get(attribute, (_TEXT, _TEXT))[1]) for part, attribute in group.items()]
             ),
+            metadata={"doc": _GROUPS[name]},
         )
         for name, group in _METADATA.items()
     ]
