@@ -77,6 +77,7 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     from catchment.ingestion.decoder.geo import Geo
     from catchment.ingestion.deduplication import DIRECTORY, DeduplicationSettings, Deduplicator
     from catchment.ingestion.limits.limiter import Limiter
+    from catchment.ingestion.loader.former import Former
     from catchment.ingestion.loader.loop import Loader
     from catchment.ingestion.loader.upkeep import Upkeep
     from catchment.lake.gatherer import HAS_COMPILED
@@ -91,7 +92,8 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     limiter = Limiter(config.section(LimitSettings), platform.home / "limits", clock, events, lenient)
     log, lake, schemas = platform.log(), platform.lake(), platform.schemas()
     schemas.watch()
-    registry = schemas.current
+    former = Former(platform.home, number, events)
+    registry = former.start(schemas.current)
     registry.check()  # compiled before the first ping, and frozen below
     decoder = Decoder(registry, geo, config.section(DecoderSettings))
     upkeep = Upkeep(settings.upkeep_s, log, lake, config.section(LakeSettings), clock, events) if number == 0 else None
@@ -105,6 +107,7 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
         clock,
         events,
         latest=lambda: schemas.current,
+        keep=former.keep,
         upkeep=upkeep,
         limiter=limiter,
     )

@@ -1,14 +1,14 @@
 """The last good registry, kept in the home: what a restart goes on with when the sources have been broken meanwhile.
 
 One file, `<home>/registry/last-good.zst`: zstd over JSON with the names of the sources, the time, and every file of
-every source. It is replaced whole, under a lock, so any number of services may keep what they have loaded; they all
-keep the same. A copy that cannot be read is as good as none, and is told.
+every source, byte for byte as Latin-1. It is replaced whole, under a lock, so any number of services may keep what they
+have loaded; they all keep the same. A copy that cannot be read is as good as none, and is told.
 """
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,8 @@ class Good:
 class Kept:
     """The copy in one home, for one list of sources: what was good for other sources says nothing about these."""
 
-    def __init__(self, home: Path, sources: Sequence[str]) -> None:
-        self._path = home / FILE
+    def __init__(self, home: Path, sources: Sequence[str], file: str = FILE) -> None:
+        self._path = home / file
         self._sources = list(sources)
 
     def read(self) -> Good | None:
@@ -53,7 +53,11 @@ class Kept:
             if document["sources"] != self._sources:
                 return None
             trees = tuple(
-                Tree(tree["place"], {name: text.encode() for name, text in tree["files"].items()}, tree["revision"])
+                Tree(
+                    tree["place"],
+                    {name: text.encode("latin-1") for name, text in tree["files"].items()},
+                    tree["revision"],
+                )
                 for tree in document["trees"]
             )
             return Good(trees, document["loaded_ns"], document["identity"])
@@ -61,7 +65,7 @@ class Kept:
             raise Corrupt(f"{self._path}: is no copy of schemas: {error}; delete the file") from error
 
     def write(self, good: Good) -> None:
-        """Keep this one. Its files are UTF-8, else they would not be good. Raises OSError."""
+        """Keep this one. Raises OSError."""
         document = {
             "sources": self._sources,
             "identity": good.identity,
@@ -70,7 +74,7 @@ class Kept:
                 {
                     "place": tree.place,
                     "revision": tree.revision,
-                    "files": {name: content.decode() for name, content in tree.files.items()},
+                    "files": {name: content.decode("latin-1") for name, content in tree.files.items()},
                 }
                 for tree in good.trees
             ],
@@ -80,3 +84,7 @@ class Kept:
         with self._path.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             replace_file(self._path, packed)
+
+
+def _files(texts: Mapping[str, str]) -> dict[str, bytes]:
+    return {name: text.encode("latin-1") for name, text in texts.items()}

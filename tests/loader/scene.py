@@ -24,6 +24,7 @@ from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings, Deduplicator
 from catchment.ingestion.limits.limiter import Limiter
 from catchment.ingestion.limits.settings import LimitSettings
+from catchment.ingestion.loader.former import Former
 from catchment.ingestion.loader.loop import GROUP, Loader
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS
 from catchment.ingestion.loader.settings import LoaderSettings
@@ -168,18 +169,28 @@ def run_loader(
     log, lake = open_parts(home)
     clock, events = SystemClock(), Events("loader", sys.stderr)
     deduplicator = Deduplicator(home / "deduplication", DeduplicationSettings(), clock, events)
-    registry = Registry.load([home / "schemas"])
+    latest = registry = Registry.load([home / "schemas"])
+    former = Former(home, 0, events)
+    if changes_after is not None:
+        latest = Registry.load([home / "later"])
+        registry = former.start(registry if changes_after else latest)
     chain = Decoder(registry, Geo(GeoSettings(), clock, events), decoder or DecoderSettings())
     points = CrashPoints(log, die_at)
     settings = LoaderSettings(flush_s=flush_s, flush_bytes=flush_bytes, batch_records=4)
     limiter = Limiter(limits or LimitSettings(), home / "limits", clock, events)
-    later = Registry.load([home / "later"]) if changes_after is not None else registry
-
-    def latest() -> Registry:
-        return later if points.passed.count("batch_handled") >= (changes_after or 0) else registry
-
     loader = Loader(
-        settings, log, lake, registry, chain, deduplicator, clock, events, latest=latest, limiter=limiter, at=points
+        settings,
+        log,
+        lake,
+        registry,
+        chain,
+        deduplicator,
+        clock,
+        events,
+        latest=lambda: latest if points.passed.count("batch_handled") >= (changes_after or 0) else registry,
+        keep=former.keep,
+        limiter=limiter,
+        at=points,
     )
     points.loader = loader
     loader.run()

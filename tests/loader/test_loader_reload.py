@@ -41,8 +41,10 @@ def prepare(home: Path) -> scene.Expected:
     return expected
 
 
-def run_child(home: Path, die_at: int | None, journal: Path | None = None) -> int:
-    arguments = (home, die_at, journal, 1024, 60.0, None, None, CHANGES_AFTER)
+def run_child(
+    home: Path, die_at: int | None, journal: Path | None = None, changes_after: int | None = CHANGES_AFTER
+) -> int:
+    arguments = (home, die_at, journal, 1024, 60.0, None, None, changes_after)
     child = _children.Process(target=scene.run_loader, args=arguments)
     child.start()
     child.join()
@@ -102,6 +104,34 @@ def test_a_doctype_that_gets_its_schema_meanwhile_has_a_table_from_then_on(tmp_p
     after = scene.column(lake, "telemetry.mystery_v1", "document_id")
     assert before and after
     assert sorted([*before, *after], key=str) == sorted(expected.documents["telemetry.unregistered"])
+
+
+def test_a_flush_that_was_broken_off_is_read_again_by_the_schemas_of_then(tmp_path: Path) -> None:
+    """Killed between the tables of a flush, started again with schemas that give some of its pings other tables."""
+
+    def prepared(home: Path) -> scene.Expected:
+        expected = prepare(home)
+        (home / "later/telemetry/mystery").mkdir(parents=True)
+        (home / "later/telemetry/mystery/mystery.1.schema.json").write_text("{}")
+        return expected
+
+    first = tmp_path / "first"
+    prepared(first)
+    assert run_child(first, None, first / "journal", RECORDS) == 0
+    passed = (first / "journal").read_text().splitlines()
+    dying = [number for number, point in enumerate(passed, 1) if point == "table_committed telemetry.unregistered"]
+    assert dying
+    for die_at in dying:
+        home = tmp_path / f"home-{die_at}"
+        expected = prepared(home)
+        assert run_child(home, die_at, None, RECORDS) == -signal.SIGKILL
+        assert run_child(home, None, home / "journal", 0) == 0
+        _, lake = scene.open_parts(home)
+        found = list(scene.column(lake, "telemetry.unregistered", "document_id"))
+        if "telemetry.mystery_v1" in lake.tables():
+            found += scene.column(lake, "telemetry.mystery_v1", "document_id")
+        assert sorted(found, key=str) == sorted(expected.documents["telemetry.unregistered"])
+        assert "schemas_adopted" in (home / "journal").read_text()
 
 
 def test_new_schemas_have_their_tables_before_the_first_ping(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from catchment.ingestion.limits.rows import Deferral, encode_deferral
 from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
 from catchment.ingestion.loader.failures import lost_record
+from catchment.ingestion.loader.former import recorded_ends
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.ingestion.loader.tables import Buffers, Pending, Row, commit
@@ -31,6 +32,7 @@ from catchment.schemas.registry import Registry
 
 GROUP = "loader"
 IDLE_POLL_S = 30.0
+CHANGE_POLL_S = 0.2
 RETRY_S = 1.0
 LOST_TOGETHER = 10_000
 """Most lost records named in one commit."""
@@ -76,16 +78,20 @@ class Loader:
         events: Events,
         *,
         latest: Callable[[], Registry] | None = None,
+        keep: Callable[[Registry], None] = lambda registry: None,
         upkeep: Upkeep | None = None,
         limiter: Limiter | None = None,
         at: Callable[[str], None] = lambda point: None,
     ) -> None:
-        """`latest` gives the schemas as they are now, asked before each batch; without it `registry` stays."""
+        """`latest` gives the schemas as they are now, asked before each batch; without it `registry` stays. `keep` is
+        called with those that it takes, before it uses them."""
         self._settings = settings
         self._log = log
         self._lake = lake
         self._registry = registry
         self._latest = latest or (lambda: registry)
+        self._keep = keep
+        self._recorded: dict[str, int] | None = None
         self._decoder = decoder
         self._deduplicator = deduplicator
         self._limiter = limiter or Limiter(LimitSettings(), None, clock, events)
@@ -116,7 +122,7 @@ class Loader:
         """
         gc.disable()
         if self._upkeep is not None:
-            self._upkeep.adopt(self._registry)
+            self._upkeep.adopt(self._latest())
         self._consumer = self._log.open_consumer(
             GROUP, ["raw"], on_assigned=self._assigned, on_revoked=self._revoked, on_lost=self._name_lost
         )
@@ -222,11 +228,12 @@ class Loader:
 
     def _adopt(self, registry: Registry) -> None:
         """Go on with these schemas. What was judged by the former ones is committed first, into the columns of its
-        time."""
-        if registry is self._registry:
+        time; so is what a flush that was broken off has put into some tables."""
+        if registry is self._registry or self._is_in_doubt():
             return
         if self._next:
             self.flush()
+        self._keep(registry)
         self._registry = registry
         self._registered = _doctypes(registry)
         self._decoder.adopt(registry)
@@ -235,6 +242,15 @@ class Loader:
             self._upkeep.adopt(registry)
         gc.freeze()
         self._at("schemas_adopted")
+
+    def _is_in_doubt(self) -> bool:
+        """Whether a table has records that are still to be read again, or nobody knows yet."""
+        if self._recorded is None:
+            self._recorded = recorded_ends(self._lake)
+        return not self._outputs or any(
+            self._next.get(source, self._log.committed(GROUP, source) or 0) < self._recorded.get(str(source), 0)
+            for source in self._outputs
+        )
 
     def _handle(self, batch: Batch) -> None:
         source, records = batch
@@ -338,6 +354,7 @@ class Loader:
         count = self._log.topics()["raw"]
         for topic in OUTPUT_TOPICS:
             self._log.create(topic, count)
+        self._recorded = None
         for source in partitions:
             self._outputs[source] = PartitionOutputs(self._log, source.partition)
             self._limiter.assigned(source, self._log.committed(GROUP, source) or 0)
@@ -371,6 +388,8 @@ class Loader:
         if self._pending:
             return 0.0
         if self._flush_at_s is None:
+            if self._latest() is not self._registry:
+                return CHANGE_POLL_S
             wait_s = self._upkeep.wait_s() if self._upkeep is not None else None
             return min(wait_s, IDLE_POLL_S) if wait_s is not None else IDLE_POLL_S
         return max(self._flush_at_s - self._clock.monotonic_s(), 0.0)
