@@ -99,7 +99,7 @@ def _print(found: dict[str, Progress], show: bool) -> None:
         click.echo("No table has a schema yet; tables are made when a schema is read, or with the first ping.")
         return
     shown = Table()
-    for heading in ("table", "rows done", "of", "files done", "of", "" if show else "rows changed"):
+    for heading in ("table", "rows done", "of", "files done", "of", "share" if show else "rows changed"):
         shown.add_column(heading, justify="left" if heading == "table" else "right", no_wrap=heading == "table")
     for table, now in found.items():
         last = ("done" if now.is_done else f"{now.rows / now.total_rows:.1%}") if show else f"{now.moved:,}"
