@@ -156,13 +156,15 @@ def _is_settled(found: _Found, state: _State) -> bool:
 
 
 def _files(table: Table) -> Iterator[_Found]:
-    """Every data file of the table's version."""
+    """Every data file of the table's version; none that another engine has laid out by another partition spec."""
     name = ".".join(table.name())
     snapshot = table.current_snapshot()
     try:
         for manifest in snapshot.manifests(table.io) if snapshot else ():
             if manifest.content != ManifestContent.DATA:
                 raise Incompatible(f"table {name}: it has row-level deletes; compact it with the engine that made them")
+            if manifest.partition_spec_id != table.spec().spec_id:
+                continue
             for entry in manifest.fetch_manifest_entry(table.io):
                 file = entry.data_file
                 day = file.partition[0] if len(file.partition) else None
