@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
 from catchment.cli.schema import FORMAT, FOUND, NAMESPACE, print_json, schema_in
+from catchment.errors import Unavailable
 from catchment.platform import Platform
 
 if TYPE_CHECKING:
@@ -83,7 +85,10 @@ def add(platform: Platform, file: Path, namespace: str | None, dry_run: bool, ou
     if not dry_run:
         names = (proposed.namespace, proposed.doctype, proposed.version)
         folder = added_folder(settings, platform.home)
-        is_changed = add_schema(platform.schemas(), folder, *names, proposed.content).is_changed
+        try:
+            is_changed = add_schema(platform.schemas(), folder, *names, proposed.content).is_changed
+        except OSError as error:
+            raise Unavailable(f"schema {file}: cannot be put into {folder}: {error}; mend its permissions") from error
     _tell(platform, proposed, before, comparison, is_changed, dry_run, output)
 
 
@@ -141,7 +146,7 @@ def _tell(
     if len(columns) > COLUMNS_SHOWN:
         click.echo(f"    and {len(columns) - COLUMNS_SHOWN:,} more: catchment schema show {name}")
     click.echo("Running services take it within 5 s. To try it:")
-    click.echo(f"    curl --data-binary @ping.json {url}/$(uuidgen)")
+    click.echo(f"    curl --data-binary @ping.json {url}/{uuid4()}")
 
 
 def _edge(platform: Platform) -> str:

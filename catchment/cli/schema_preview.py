@@ -101,7 +101,7 @@ def _print(report: Report) -> None:
         why = f" ({report.other_versions:,} of another version)" if report.other_versions else ""
         click.echo(
             f"The landfill has no pings of {report.judged_as} in this time{why}; give another --since or --version, "
-            f"or see `catchment landfill ls`."
+            f"or see `catchment landfill ls`. What came in the last minutes may not be archived yet."
         )
     else:
         _print_verdict(report)

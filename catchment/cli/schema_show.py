@@ -64,8 +64,14 @@ def show(platform: Platform, name: str, sql: bool, folders: tuple[Path, ...], ou
 
 
 @click.command()
-@click.option("--output", "folder", default="schema-docs", show_default=True, type=click.Path(path_type=Path),
-              help="Folder to write to.")  # fmt: skip
+@click.option(
+    "--output",
+    "folder",
+    default="schema-docs",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write to.",
+)
 @click.option("--format", "form", type=click.Choice(["html", "markdown"]), default="html", help="What to write.")
 @click.option("--title", default="Schemas", show_default=True, help="Title of the index.")
 @SCHEMAS

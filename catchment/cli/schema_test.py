@@ -42,6 +42,7 @@ def test(schemas: Path, examples: Path, junit_file: Path | None, output: str) ->
     started = time.monotonic()
     outcomes = _run(found, registry)
     if junit_file is not None:
+        junit_file.parent.mkdir(parents=True, exist_ok=True)
         junit_file.write_bytes(junit(outcomes, strangers, time.monotonic() - started))
     failed = [outcome for outcome in outcomes if not outcome.has_passed]
     if output == "json":

@@ -106,7 +106,7 @@ def test_an_added_schema_is_in_force_and_has_an_endpoint_and_a_table(platform: C
     assert (ran.code, ran.err) == (0, "")
     assert "Added shop.order.1." in ran.out
     assert "Table shop.order_v1, 2 columns of its own:\n    total long\n    note string\n" in ran.out
-    assert "curl --data-binary @ping.json http://127.0.0.1:8123/submit/shop/order/1/$(uuidgen)" in ran.out
+    assert "curl --data-binary @ping.json http://127.0.0.1:8123/submit/shop/order/1/" in ran.out
     schema = in_force(platform).find("shop", "order", 1)
     assert schema is not None
     assert schema.document == ORDER
@@ -150,6 +150,12 @@ def test_a_dry_run_tells_and_changes_nothing(platform: Caller) -> None:
     )
     assert told["endpoint"] == "http://127.0.0.1:8123/submit/shop/order/1/<document id>"
     assert in_force_is_empty(platform)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(platform: Caller) -> None:
+    platform.write("home/schemas/shop", "a file where a folder must be")
+    ran = platform("schema", "add", platform.schema(ORDER))
+    assert (ran.code, "mend its permissions" in ran.err) == (1, True)
 
 
 def in_force_is_empty(call: Caller) -> bool:

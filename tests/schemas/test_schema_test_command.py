@@ -72,8 +72,8 @@ def test_a_schema_that_does_not_compile_fails_its_examples(run: Caller) -> None:
 def test_junit_has_a_case_each(run: Caller) -> None:
     run.write("examples/shop/order.1.bad.pass.json", {"lines": ["\x01"]})
     run.write("examples/shop/notes.json", "{}")
-    assert run(*ARGUMENTS, "--junit", "report.xml").code == 1
-    suite = ET.parse(run.folder / "report.xml").getroot()[0]
+    assert run(*ARGUMENTS, "--junit", "reports/report.xml").code == 1
+    suite = ET.parse(run.folder / "reports" / "report.xml").getroot()[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "1", "1")
     assert [case.get("classname") for case in suite] == ["shop.order.1"] * 3 + ["shop"]
     failure = suite.find("testcase/failure")
