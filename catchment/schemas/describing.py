@@ -2,23 +2,28 @@
 
 `describe` makes the model that `catchment schema show`, `catchment schema docs` and the console's catalogue share. The
 fields are a flat list; `depth` tells which is inside which. It takes schemas of any size and any shape, and follows
-each `$ref` once on a way, so it ends. Source of the columns: `shape.py`.
+each `$ref` once on a way; behind MOST_FIELDS it stops. Source of the columns: `shape.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
 
-from catchment.schemas.nodes import ALTERNATIVES, Node, Nodes, kind_of
+from catchment.schemas.nodes import ALTERNATIVES, Inner, Node, Nodes, kind_of
 from catchment.schemas.registry import Schema
 from catchment.schemas.shape import Leaf, ListOf, MapOf, Shape, Struct, properties_in
 
 MOST_VALUES = 12
-"""Values of an `enum` that a rule names."""
+"""Values of an `enum` that a rule names, and kinds of values that a type names."""
+MOST_DEPTH = 3
+"""`array of array of array`: what is inside of more is not named."""
+MOST_FIELDS = 20_000
+"""As many schemas as the transpiler reads of a file."""
 LEFT_OVER = "additional_properties"
 IN_JSON = "in JSON text"
 _WORDS = {"json": "string", "integer": "long", "number": "double", "timestamp": "timestamptz"}
@@ -111,7 +116,7 @@ def describe(schema: Schema) -> Description:
         str(document.get("$schema", "")),
         _texts(document.get("examples")),
         top.keywords.get("additionalProperties") is not False,
-        tuple(_inside(nodes, top, _Place("", schema.shape), "", 0)),
+        tuple(islice(_inside(nodes, top, _Place("", schema.shape), "", 0), MOST_FIELDS)),
     )
 
 
@@ -134,29 +139,28 @@ def _inside(nodes: Nodes, node: Node, place: _Place, path: str, depth: int) -> I
     """The fields of a node's objects, through arrays."""
     item = node.item
     if item is not None and "array" in node.kinds:
-        inner = nodes.read(*item, node.seen)
+        inner = nodes.read(*item)
         if not inner.is_circular:
             shape = place.shape.item if isinstance(place.shape, ListOf) else None
             column = f"{place.column}[]" if shape is not None else place.column
             yield from _inside(nodes, inner, _Place(column, shape), f"{path}[]", depth)
         return
-    for number, (schema, steps) in enumerate(node.positions):
-        inner, name = nodes.read(schema, steps, node.seen), f"[{number}]"
-        yield from _field(nodes, inner, name, f"{path}{name}", depth, False, _within(place, str(number)))
-    required = node.keywords.get("required")
-    names = set(filter(lambda name: isinstance(name, str), required)) if isinstance(required, list) else set()
-    for name, (schema, steps) in node.properties.items():
-        inner, inside = nodes.read(schema, steps, node.seen), f"{path}.{name}" if path else name
-        yield from _field(nodes, inner, name, inside, depth, name in names, _within(place, name))
-    for pattern, schema, steps in node.values():
+    for number, position in enumerate(node.positions):
+        name = f"[{number}]"
+        yield from _field(nodes, position, name, f"{path}{name}", depth, False, _within(place, str(number)))
+    required = _list(node.keywords.get("required"))
+    for name, inside in node.properties.items():
+        way = f"{path}.{name}" if path else name
+        yield from _field(nodes, inside, name, way, depth, name in required, _within(place, name))
+    for pattern, value in node.values():
         name = f"/{pattern}/" if pattern else "*"
-        inner = nodes.read(schema, steps, node.seen)
-        yield from _field(nodes, inner, name, f"{path}{{{pattern}}}", depth, False, _within(place, name))
+        yield from _field(nodes, value, name, f"{path}{{{pattern}}}", depth, False, _within(place, name))
 
 
 def _field(
-    nodes: Nodes, node: Node, name: str, path: str, depth: int, is_required: bool, place: _Place
+    nodes: Nodes, inner: Inner, name: str, path: str, depth: int, is_required: bool, place: _Place
 ) -> Iterator[Field]:
+    node = nodes.read(*inner)
     yield Field(
         name,
         path,
@@ -191,26 +195,26 @@ def _within(outer: _Place, name: str) -> _Place:
     return _Place(column, member.shape, member.reason or member.renamed)
 
 
-def types_of(nodes: Nodes, node: Node) -> str:
+def types_of(nodes: Nodes, node: Node, depth: int = 0) -> str:
     """`integer or null`, `array of string`, `map of integer`, `any`."""
     kinds = node.kinds
-    if not kinds:
-        parts = [part for key in ALTERNATIVES for part in _list(node.keywords.get(key))]
-        words = [types_of(nodes, nodes.read(part, node.steps, node.seen)) for part in parts]
+    if not kinds and depth < MOST_DEPTH:
+        parts = [part for key in ALTERNATIVES for part in _list(node.keywords.get(key))][:MOST_VALUES]
+        words = [types_of(nodes, nodes.read(part, node.steps, node.seen), depth + 1) for part in parts]
         return " or ".join(dict.fromkeys(words)) or "any"
-    return " or ".join(_word(nodes, node, kind) for kind in kinds)
+    return " or ".join(_word(nodes, node, kind, depth) for kind in kinds) or "any"
 
 
-def _word(nodes: Nodes, node: Node, kind: str) -> str:
-    if node.is_circular:
-        return kind
+def _word(nodes: Nodes, node: Node, kind: str, depth: int) -> str:
     if kind == "array" and node.positions:
         return "tuple"
+    if node.is_circular or depth >= MOST_DEPTH:
+        return kind
     if kind == "array" and node.item is not None:
-        return f"array of {types_of(nodes, nodes.read(*node.item, node.seen))}"
-    values = list(node.values())
+        return f"array of {types_of(nodes, nodes.read(*node.item), depth + 1)}"
+    values = [inner for _, inner in node.values()][:MOST_VALUES]
     if kind == "object" and not node.properties and values:
-        words = [types_of(nodes, nodes.read(schema, steps, node.seen)) for _, schema, steps in values]
+        words = [types_of(nodes, nodes.read(*inner), depth + 1) for inner in values]
         return f"map of {' or '.join(dict.fromkeys(words))}"
     return kind
 

@@ -124,7 +124,7 @@ def _of_text(path: Path, text: str, lines: LineIndex) -> Iterator[Raw]:
         yield from _of_examples(document, compiled)
     yield from _of_whole(nodes)
     yield from _unused(nodes, subschemas)
-    yield from in_columns(nodes, Schema("", "", 0, path).shape)
+    yield from in_columns(Schema("", "", 0, path).shape)
 
 
 def _of_draft(document: dict[str, Any]) -> Iterator[Raw]:

@@ -13,6 +13,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jsonschema_rs
@@ -20,7 +21,7 @@ import jsonschema_rs
 from catchment.schemas.names import is_sql_word
 from catchment.schemas.nodes import Node, Nodes, Steps, kind_of, types_in
 from catchment.schemas.pointers import pointer_of
-from catchment.schemas.shape import ListOf, MapOf, Property, Struct, properties_in
+from catchment.schemas.shape import Property, Struct, properties_in
 from catchment.schemas.vocabulary import CONDITIONS, FORMATS, KEYWORDS, subschemas
 
 ERROR, WARNING, ADVICE = "error", "warning", "advice"
@@ -34,12 +35,21 @@ _PAIRS = (
 )
 ANNOTATIONS = frozenset({"comment"})
 """Words of many authors' own, near to a keyword and not meant to be one."""
-_TOO_MUCH = ("deeper than", "behind the first")
+_REASONS = (
+    ("a $ref that comes back", "recursive"),
+    ("deeper than", "too_deep"),
+    ("behind the first", "too_deep"),
+    ("values of several types", "mixed_types"),
+    ("an object without", "open_object"),
+    ("an array without", "open_array"),
+)
+"""How the transpiler's reasons for JSON text begin, and their codes; any other is `untyped`."""
 _ADVICE = {
     "open_object": "; give it properties, or one type of values",
     "open_array": "; give its items one type",
     "untyped": "; give it a type",
 }
+_PARTS = ("allOf", "anyOf", "oneOf", "then", "else", "definitions", "$defs")
 _CAMEL, _SNAKE = re.compile(r"[a-z0-9][A-Z]"), re.compile(r"[A-Za-z0-9]_[A-Za-z0-9]")
 
 
@@ -115,16 +125,16 @@ class Subschema:
 def each_subschema(nodes: Nodes) -> Iterator[Subschema]:
     """Every subschema of a file once, the whole first."""
 
-    def walk(schema: Any, steps: Steps, keyword: str) -> Iterator[Subschema]:
+    def walk(schema: Any, steps: Steps, keyword: str, in_condition: bool) -> Iterator[Subschema]:
         if not isinstance(schema, Mapping):
             return
-        is_place = keyword not in (*CONDITIONS, "allOf", "anyOf", "oneOf", "then", "else", "definitions", "$defs")
-        yield Subschema(nodes, schema, steps, is_place, keyword == "properties")
+        in_condition = in_condition or keyword in CONDITIONS
+        is_place = not in_condition and keyword not in _PARTS
+        yield Subschema(nodes, schema, steps, is_place, is_place and keyword == "properties")
         for inner, place, key in subschemas(schema, steps):
-            if keyword not in CONDITIONS or key not in CONDITIONS:
-                yield from walk(inner, place, key)
+            yield from walk(inner, place, key, in_condition)
 
-    yield from walk(nodes.root, (), "")
+    yield from walk(nodes.root, (), "", False)
 
 
 def of_subschema(subschema: Subschema) -> Iterator[Raw]:
@@ -184,11 +194,17 @@ def _of_patterns(subschema: Subschema) -> Iterator[Raw]:
     if isinstance(held, Mapping):
         patterns += [((*subschema.steps, "patternProperties", name), name) for name in held]
     for steps, pattern in patterns:
-        if isinstance(pattern, str):
-            try:
-                jsonschema_rs.Draft7Validator({"pattern": pattern})
-            except jsonschema_rs.ValidationError:
-                yield Raw("pattern_invalid", pointer_of(steps), f"{pattern} is no regular expression")
+        if isinstance(pattern, str) and _pattern(pattern) is None:
+            yield Raw("pattern_invalid", pointer_of(steps), f"{pattern} is no regular expression")
+
+
+@lru_cache(256)
+def _pattern(pattern: str) -> Any:
+    """A validator of texts that match; None for what is no regular expression."""
+    try:
+        return jsonschema_rs.Draft7Validator({"pattern": pattern})
+    except jsonschema_rs.ValidationError:
+        return None
 
 
 def _of_limits(subschema: Subschema) -> Iterator[Raw]:
@@ -255,8 +271,8 @@ def _of_required(node: Node) -> Iterator[Raw]:
 
 
 def _matches(name: str, patterns: Any) -> bool:
-    found = list(patterns) if isinstance(patterns, Mapping) else []
-    return any(jsonschema_rs.Draft7Validator({"pattern": pattern}).is_valid(name) for pattern in found)
+    held = [_pattern(pattern) for pattern in patterns] if isinstance(patterns, Mapping) else []
+    return any(pattern is None or pattern.is_valid(name) for pattern in held)
 
 
 def _of_numbers(node: Node) -> Iterator[Raw]:
@@ -283,43 +299,22 @@ def _of_case(node: Node) -> Iterator[Raw]:
         yield Raw("mixed_case", pointer_of((*node.steps, "properties")), message)
 
 
-def in_columns(nodes: Nodes, shape: Struct) -> Iterator[Raw]:
+def in_columns(shape: Struct) -> Iterator[Raw]:
     """What the transpiler makes of a schema that its author may not expect: its own reasons, each place once."""
     told = set()
     for path, member in properties_in(shape):
-        for raw in _of_column(nodes, path, member):
+        for raw in _of_column(path, member):
             if raw[:2] not in told:
                 told.add(raw[:2])
                 yield raw
 
 
-def _of_column(nodes: Nodes, path: str, member: Property) -> Iterator[Raw]:
+def _of_column(path: str, member: Property) -> Iterator[Raw]:
     if member.renamed:
         yield Raw("column_renamed", member.pointer, f"{member.renamed}: the column is {member.column}")
     if is_sql_word(member.column):
         yield Raw("sql_reserved", member.pointer, f'write the column as "{member.column}" in SQL')
     if member.reason:
-        node, shape = nodes.at(member.pointer), member.shape
-        while isinstance(shape, ListOf | MapOf):
-            inner = node.item if isinstance(shape, ListOf) else next(((s, at) for _, s, at in node.values()), None)
-            shape = shape.item if isinstance(shape, ListOf) else shape.value
-            node = nodes.read(*inner, node.seen) if inner is not None else node
-        code = _why(node, member.reason)
+        code = next((code for begin, code in _REASONS if member.reason.startswith(begin)), "untyped")
         advice = _ADVICE.get(code, "")
-        yield Raw(code, node.pointer, f"{member.reason}: it is JSON text in column {path}{advice}")
-
-
-def _why(node: Node, reason: str) -> str:
-    """The code of a place that is JSON text."""
-    kinds = [kind for kind in node.kinds if kind != "null"]
-    if node.is_circular:
-        return "recursive"
-    if reason.startswith(_TOO_MUCH):
-        return "too_deep"
-    if kinds == ["object"] and not node.properties and not list(node.values()):
-        return "open_object"
-    if kinds == ["array"] and node.item is None:
-        return "open_array"
-    if not kinds and not any(key in node.keywords for key in ("oneOf", "anyOf")):
-        return "untyped"
-    return "mixed_types"
+        yield Raw(code, member.pointer, f"{member.reason}: it is JSON text in column {path}{advice}")

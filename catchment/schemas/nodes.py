@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from catchment.schemas.pointers import child, pointer_of, steps_of
+from catchment.schemas.pointers import pointer_of, steps_of
 from catchment.schemas.references import References
 
 ALTERNATIVES = ("oneOf", "anyOf")
@@ -20,16 +20,24 @@ _NOTES = ("title", "description", "examples")
 """What counts beside a `$ref` also where the draft gives no meaning to it."""
 
 
+class Inner(NamedTuple):
+    """A subschema inside another: what stands there, where, and the references on the way to it."""
+
+    schema: Any
+    steps: Steps
+    seen: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Node:
     """A subschema: its keywords, `$ref` and `allOf` written out, and where each of its inner ones stands."""
 
     keywords: Mapping[str, Any]
     steps: Steps
-    properties: Mapping[str, tuple[Any, Steps]]
+    properties: Mapping[str, Inner]
     """Those of `allOf`, and of each alternative, are among them."""
     seen: tuple[str, ...] = ()
-    """The references that led here."""
+    """The references that led here, and those that were followed from here."""
     is_circular: bool = False
 
     @property
@@ -55,30 +63,31 @@ class Node:
             return tuple(dict.fromkeys(kind_of(value) for value in values))
         return (kind_of(self.keywords["const"]),) if "const" in self.keywords else ()
 
-    def values(self) -> Iterator[tuple[str, Any, Steps]]:
-        """What the values of keys must be that `properties` does not name: pattern or "", subschema, place."""
+    def values(self) -> Iterator[tuple[str, Inner]]:
+        """What the values of keys must be that `properties` does not name, by pattern, "" for all others."""
         patterns = self.keywords.get("patternProperties")
         if isinstance(patterns, Mapping):
             for pattern, inner in patterns.items():
                 if inner:
-                    yield pattern, inner, (*self.steps, "patternProperties", pattern)
+                    yield pattern, Inner(inner, (*self.steps, "patternProperties", pattern), self.seen)
         inner = self.keywords.get("additionalProperties")
         if isinstance(inner, Mapping) and inner:
-            yield "", inner, (*self.steps, "additionalProperties")
+            yield "", Inner(inner, (*self.steps, "additionalProperties"), self.seen)
 
     @property
-    def item(self) -> tuple[Any, Steps] | None:
+    def item(self) -> Inner | None:
         """The one kind of items of an array."""
         inner = self.keywords.get("items")
-        return (inner, (*self.steps, "items")) if isinstance(inner, Mapping) and not self.positions else None
+        is_one = isinstance(inner, Mapping) and not self.positions
+        return Inner(inner, (*self.steps, "items"), self.seen) if is_one else None
 
     @property
-    def positions(self) -> list[tuple[Any, Steps]]:
+    def positions(self) -> list[Inner]:
         """The items of a tuple."""
         for key in ("prefixItems", "items"):
             parts = self.keywords.get(key)
             if isinstance(parts, list):
-                return [(inner, (*self.steps, key, number)) for number, inner in enumerate(parts)]
+                return [Inner(inner, (*self.steps, key, number), self.seen) for number, inner in enumerate(parts)]
         return []
 
 
@@ -93,17 +102,9 @@ class Nodes:
         """The subschema at `steps`; `seen` are the references on the way to it."""
         if not isinstance(schema, Mapping):
             return Node({}, steps, {}, seen)
-        found = _Gathered(self._references, seen)
-        found.take(schema, steps, is_alternative=False)
-        return Node(found.keywords, steps, found.properties, found.seen, found.is_circular)
-
-    def at(self, pointer: str) -> Node:
-        """The subschema to which a pointer leads."""
-        steps = steps_of(pointer)
-        found: Any = self.root
-        for step in steps:
-            found = child(found, step)
-        return self.read(found, tuple(steps))
+        found = _Gathered(self._references)
+        found.take(schema, steps, seen, is_alternative=False)
+        return Node(found.keywords, steps, found.properties, (*seen, *found.taken), found.is_circular)
 
     def target(self, schema: Mapping[str, Any]) -> str | None:
         """The pointer to what the `$ref` of a subschema leads to; None when that is not in the file."""
@@ -112,16 +113,17 @@ class Nodes:
 
 
 class _Gathered:
-    """What of a subschema has been read, with what it refers to and what `allOf` adds."""
+    """What of a subschema has been read, with what it refers to and what `allOf` adds; each reference once."""
 
-    def __init__(self, references: References, seen: tuple[str, ...]) -> None:
+    def __init__(self, references: References) -> None:
         self.keywords: dict[str, Any] = {}
-        self.properties: dict[str, tuple[Any, Steps]] = {}
-        self.seen = seen
+        self.properties: dict[str, Inner] = {}
+        self.taken: dict[str, None] = {}
         self.is_circular = False
         self._references = references
 
-    def take(self, part: Any, at: Steps, is_alternative: bool) -> None:
+    def take(self, part: Any, at: Steps, way: tuple[str, ...], is_alternative: bool) -> None:
+        """Add what stands at `at`; `way` are the references that led there."""
         if not isinstance(part, Mapping):
             return
         target = self._references.resolve(part, part["$ref"]) if "$ref" in part else None
@@ -130,7 +132,7 @@ class _Gathered:
         names = part.get("properties")
         if isinstance(names, Mapping):
             for name, inner in names.items():
-                self.properties.setdefault(name, (inner, (*at, "properties", name)))
+                self.properties.setdefault(name, Inner(inner, (*at, "properties", name), way))
         if not is_alternative:
             for key, value in part.items():
                 if key == "required" and isinstance(value, list) and isinstance(self.keywords.get(key), list):
@@ -138,16 +140,18 @@ class _Gathered:
                 else:
                     self.keywords.setdefault(key, value)
         if target is not None:
-            found, pointer = target
-            if pointer in self.seen:
-                self.is_circular = True
-            else:
-                self.seen = (*self.seen, pointer)
-                self.take(found, tuple(steps_of(pointer)), is_alternative)
+            self._follow(*target, way, is_alternative)
         for key in ("allOf", *ALTERNATIVES):
             parts = part.get(key)
             for number, inner in enumerate(parts if isinstance(parts, list) else ()):
-                self.take(inner, (*at, key, number), is_alternative or key != "allOf")
+                self.take(inner, (*at, key, number), way, is_alternative or key != "allOf")
+
+    def _follow(self, found: Any, pointer: str, way: tuple[str, ...], is_alternative: bool) -> None:
+        if pointer in way:
+            self.is_circular = True
+        elif pointer not in self.taken:
+            self.taken[pointer] = None
+            self.take(found, tuple(steps_of(pointer)), (*way, pointer), is_alternative)
 
 
 def types_in(schema: Mapping[str, Any]) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def _value(nodes: Nodes, node: Node, depth: int) -> Any:
     if kind == "array":
         least = keywords.get("minItems")
         count = least if isinstance(least, int) and 0 < least <= MOST_ITEMS else 0
-        inner = _value(nodes, nodes.read(*node.item, node.seen), depth + 1) if node.item and count else None
+        inner = _value(nodes, nodes.read(*node.item), depth + 1) if node.item and count else None
         return [inner] * count
     if kind == "boolean":
         return True
@@ -132,8 +132,7 @@ def _value(nodes: Nodes, node: Node, depth: int) -> Any:
 def _inside(nodes: Nodes, node: Node, name: str, depth: int) -> Any:
     if name not in node.properties:
         return "text"
-    schema, steps = node.properties[name]
-    return _value(nodes, nodes.read(schema, steps, node.seen), depth + 1)
+    return _value(nodes, nodes.read(*node.properties[name]), depth + 1)
 
 
 def _kinds_of_alternatives(nodes: Nodes, node: Node) -> tuple[str, ...]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import orjson
 
-from catchment.schemas.describing import Field, columns_of, describe
-from catchment.schemas.nodes import Nodes
-from catchment.schemas.pointers import steps_of
+from catchment.schemas.describing import MOST_FIELDS, Field, columns_of, describe
+from catchment.schemas.pointers import LineIndex, steps_of
 from catchment.schemas.registry import BUILTIN, Registry, Schema
 
 ORDER: dict[str, Any] = {
@@ -79,6 +78,27 @@ def test_a_reference_to_itself_ends(tmp_path: Path) -> None:
     assert "tree.left.left" not in fields
 
 
+def test_a_definition_that_is_used_twice_is_no_circle(tmp_path: Path) -> None:
+    document = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "definitions": {"base": {"type": "object", "properties": {"a": {"type": "string"}}}},
+        "allOf": [{"$ref": "#/definitions/base"}, {"$ref": "#/definitions/base"}],
+        "properties": {"x": {"$ref": "#/definitions/base"}, "y": {"$ref": "#/definitions/base"}},
+    }
+    fields = fields_of(tmp_path, document)
+    assert set(fields) == {"x", "x.a", "y", "y.a", "a"}
+    assert not any(field.rules for field in fields.values())
+
+
+def test_a_small_file_that_means_millions_of_fields_ends(tmp_path: Path) -> None:
+    definitions = {
+        f"d{number}": {"properties": {name: {"$ref": f"#/definitions/d{number + 1}"} for name in "abcd"}}
+        for number in range(40)
+    }
+    document = {"definitions": definitions, "properties": {"a": {"$ref": "#/definitions/d0"}}}
+    assert len(describe(schema_of(tmp_path, document)).fields) == MOST_FIELDS
+
+
 def test_the_head_of_a_description_is_that_of_the_schema(tmp_path: Path) -> None:
     described = describe(schema_of(tmp_path, {**ORDER, "examples": [{"total": 1}]}))
     assert (described.name, described.table) == ("shop.order.1", "shop.order_v1")
@@ -94,9 +114,10 @@ def test_parts_of_all_of_stand_where_they_are_written(tmp_path: Path) -> None:
 
 def test_every_field_of_the_schemas_that_come_with_catchment_is_where_its_pointer_says() -> None:
     for schema in Registry.load([BUILTIN]).all():
-        columns, nodes = columns_of(schema.shape), Nodes(schema.document)
+        columns, text = columns_of(schema.shape), schema.content.decode()
+        lines, index = text.splitlines(), LineIndex(text)
         for field in describe(schema).fields:
             assert steps_of(field.pointer)[-1] in (field.name, field.name.strip("/"), "additionalProperties")
-            assert nodes.at(field.pointer).keywords
+            assert f'"{steps_of(field.pointer)[-1]}"' in lines[index.line(field.pointer) - 1]
             if field.column_type != "in JSON text" and not field.column.endswith(("{}", "client_id")):
                 assert columns[field.column] == field.column_type

@@ -75,6 +75,14 @@ CASES: list[tuple[str, Any, str]] = [
     ("mixed_types", properties(a={"type": ["string", "object"]}), "#/properties/a"),
     ("untyped", properties(a={}), "#/properties/a"),
     ("recursive", {**properties(a={"$ref": "#/properties/a"})}, "#/properties/a"),
+    (
+        "recursive",
+        {
+            **properties(a={"$ref": "#/definitions/t"}),
+            "definitions": {"t": {"type": "object", "properties": {"left": {"$ref": "#/definitions/t"}}}},
+        },
+        "#/definitions/t/properties/left",
+    ),
     ("too_deep", properties(a=DEEP), "#/properties/a" + "/properties/a" * 12),
     ("definition_unused", {**CLEAN, "definitions": {"b": {"type": "string"}}}, "#/definitions/b"),
     ("title_missing", {key: CLEAN[key] for key in CLEAN if key != "title"}, "#"),
@@ -143,6 +151,11 @@ def test_names_of_files_and_folders_are_judged(tmp_path: Path) -> None:
         ("folder_name", "oRder.1.schema.json"),
         ("table_shared", "newVisit.1.schema.json"),
     }
+
+
+def test_what_stands_in_a_condition_needs_no_description(tmp_path: Path) -> None:
+    condition = {**CLEAN, "if": {"properties": {"count": {"const": 1}}}, "then": {"required": ["clientId"]}}
+    assert lint_file(write(tmp_path, condition)) == []
 
 
 def test_a_required_name_of_another_part_is_no_finding(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from catchment.schemas.lintrules import RULES
 from catchment.schemas.registry import Schema
 from catchment.schemas.vocabulary import KEYWORDS
 
-WORDS = [*sorted(KEYWORDS), "a", "clientId", "select", ""]
+WORDS = [*sorted(KEYWORDS), "a", "clientId", "select", "", "["]
 VALUES = st.sampled_from(
     [
         *("string", "object", "array", "integer", ["string", "null"], "#", "#/definitions/a", "#/properties/a", "x#y"),
-        *(None, True, False, -1, 2**70, 1.5, "", "[", "date-time", [], {}),
+        *(None, True, False, -1, 2**70, 1.5, "", "[", ["a"], "date-time", [], {}),
         "http://json-schema.org/draft-07/schema#",
         "https://json-schema.org/draft/2020-12/schema",
     ]
