@@ -4,7 +4,8 @@
     ping   ─▶ JSON? ─▶ every rule that it breaks, by the validator that judges pings
 
 `check` trusts nothing in the texts and bounds nothing: it runs in a process of its own (`catalogueworker.py`) that can
-be ended. Lines are numbered from 1; lists are cut, and say so by their counts.
+be ended. So it does all that the console does with a schema once it is added, the list of its fields too. Lines are
+numbered from 1; lists are cut, and say so by their counts.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import orjson
 
 from catchment.errors import Incompatible
 from catchment.schemas.compatibility import compare
-from catchment.schemas.describing import columns_of
+from catchment.schemas.describing import columns_of, describe
 from catchment.schemas.lint import lint_file
 from catchment.schemas.lintrules import ADVICE, ERROR, WARNING
 from catchment.schemas.pointers import LineIndex, pointer_of, resolved
@@ -52,6 +53,7 @@ def check(draft: Draft) -> dict[str, Any]:
         told = _findings(schema, draft.schema)
         is_valid = not any(finding["severity"] == ERROR for finding in told)
         columns = columns_of(schema.shape) if is_valid else {}
+        fields = len(describe(schema).fields) if is_valid else 0
         return {
             "schema": {
                 "is_valid": is_valid,
@@ -60,6 +62,7 @@ def check(draft: Draft) -> dict[str, Any]:
                 "table": schema.table,
                 "columns": dict(islice(columns.items(), MOST_COLUMNS)),
                 "column_count": len(columns),
+                "field_count": fields,
                 "endpoint": f"/submit/{draft.namespace}/{draft.doctype}/{draft.version}/<document id>",
             },
             "ping": _ping(schema if is_valid else None, draft) if draft.ping.strip() else None,

@@ -24,7 +24,7 @@ from catchment.web.catalogueapi import CatalogueApi
 from catchment.web.cataloguefigures import COLOURS, SPANS, Details, detailed, steps
 from catchment.web.cataloguesamples import Samples
 from catchment.web.cataloguesending import Endpoint
-from catchment.web.cataloguetables import facts
+from catchment.web.cataloguetables import TableFacts, facts
 from catchment.web.catalogueversions import Version, Versions
 from catchment.web.guard import refuse_foreign
 from catchment.web.rendering import Renderer
@@ -192,7 +192,7 @@ class CataloguePages:
             "chosen": version,
             "name": tables[0] if tables else "",
             "table": table,
-            "query": first_query(tables[0], version) if tables else "",
+            "query": first_query(table, version) if table else "",
             "found": found,
             "refused": sum(count for _, count in found.codes),
             "chart": chart,
@@ -215,14 +215,15 @@ def href(entry: Entry, version: int | None = None) -> str:
     return place if version is None else f"{place}/{version}"
 
 
-def first_query(table: str, version: Version | None) -> str:
-    """A query to begin with: the newest rows, in a few columns."""
-    columns = ["submission_timestamp", "normalized_channel", "normalized_country_code"]
-    if version is None:
-        columns += ["document_type"] if table.endswith(".unregistered") else []
-        return f"select *\nfrom {table}\norder by submission_timestamp desc\nlimit 20"
-    columns += version.first_columns
-    return f"select {', '.join(columns)}\nfrom {table}\norder by submission_timestamp desc\nlimit 20"
+def first_query(table: TableFacts, version: Version | None) -> str:
+    """A query to begin with: the newest rows, in a few columns, of the newest day."""
+    columns = "*"
+    if version is not None:
+        ours = ["submission_timestamp", "normalized_channel", "normalized_country_code"]
+        columns = ", ".join([*ours, *version.first_columns])
+    day = table.days[0].day if table.days else None
+    since = f"\nwhere submission_timestamp >= timestamptz '{day} 00:00:00+00'" if day else ""
+    return f"select {columns}\nfrom {table.name}{since}\norder by submission_timestamp desc\nlimit 20"
 
 
 def _listed(entry: Entry) -> str:

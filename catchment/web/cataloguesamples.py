@@ -13,20 +13,24 @@ import orjson
 
 from catchment.errors import CatchmentError, QueryError
 from catchment.ingestion.inspection.following import Filter, Sight, latest
-from catchment.ingestion.inspection.moments import nanoseconds
+from catchment.ingestion.inspection.moments import nanoseconds, sql_moment
 from catchment.ingestion.inspection.opened import hide_clients
 from catchment.log.port import Log
 from catchment.query.port import Limits, QueryEngine
 from catchment.web.catalogue import Entry
+from catchment.web.cataloguetables import facts
 from catchment.web.tailpages import TEXT_CHARS, pretty
 
 if TYPE_CHECKING:
+    from catchment.lake.tables import Lake
     from catchment.web.catalogueversions import Version
 
 MOST = 5
 BACK = 400
 """Records of each partition's end that are looked through."""
 QUERY_S = 10.0
+SPAN_NS = 60 * 10**9
+"""Rows of this time before the newest are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,12 @@ class Found:
 class Samples:
     """Finds pings. Safe to call from several threads when `engine` is."""
 
-    def __init__(self, log: Log, engine: Callable[[], QueryEngine], *, shows_clients: bool) -> None:
+    def __init__(
+        self, log: Log, engine: Callable[[], QueryEngine], lake: Callable[[], Lake], *, shows_clients: bool
+    ) -> None:
         self._log = log
         self._engine = engine
+        self._lake = lake
         self._shown: Callable[[str], str] = str if shows_clients else hide_clients
 
     def newest(self, entry: Entry, version: Version | None) -> Found:
@@ -76,7 +83,14 @@ class Samples:
         return self._sample(sight.time_ns, sight.version, sight.document_id, pretty(sight))
 
     def _of_table(self, table: str) -> list[Sample]:
-        sql = f"select * from {table} order by submission_timestamp desc limit {MOST}"
+        found = facts(self._lake(), table)
+        if found is None or not found.rows:
+            return []
+        since = sql_moment(max(found.newest_ns - SPAN_NS, 0))  # all columns are read: of few files
+        sql = (
+            f"select * from {table} where submission_timestamp >= {since}"
+            f" order by submission_timestamp desc limit {MOST}"
+        )
         try:
             rows = self._engine().run(sql, Limits(timeout_s=QUERY_S)).read_all().to_pylist()
         except QueryError as error:

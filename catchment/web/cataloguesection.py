@@ -105,8 +105,8 @@ class CatalogueSection:
             if self._parts is None:
                 catalogue = Catalogue(*self._sources, self._platform.clock)
                 versions, endpoint = Versions(self._sources[0]), Endpoint(self._platform.home)
-                shows_clients = self._settings.show_client_ids
-                samples = Samples(self._platform.log(), self._engine, shows_clients=shows_clients)
+                log, lake = self._platform.log(), self._sources[1]
+                samples = Samples(log, self._engine, lake, shows_clients=self._settings.show_client_ids)
                 api = CatalogueApi(catalogue, versions, endpoint)
                 pages = CataloguePages(self._renderer, catalogue, versions, samples, endpoint, api)
                 add = self._platform.add_schema

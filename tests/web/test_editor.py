@@ -37,6 +37,19 @@ SLOW = {
 """Judging one value of x doubles forty times."""
 
 
+WIDE = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "properties": {"x": {"$ref": "#/definitions/a40"}},
+    "definitions": {"a0": {"type": "string"}}
+    | {
+        f"a{n}": {"type": "object", "properties": {side: {"$ref": f"#/definitions/a{n - 1}"} for side in "lr"}}
+        for n in range(1, 41)
+    },
+}
+"""Has two to the fortieth fields."""
+
+
 def draft(schema: str = ORDER, ping: str = "", **more: Any) -> dict[str, Any]:
     return {**NAME, "schema": schema, "ping": ping, **more}
 
@@ -127,6 +140,15 @@ def test_a_registered_schema_is_replaced_only_when_that_is_said(scene: Scene) ->
     assert scene.get("/catalogue/shop/order/1/schema.json").text == wider
 
 
+def test_an_incompatible_change_in_place_is_refused(scene: Scene) -> None:
+    scene.add_schema("shop", "order", 1, ORDER.encode())
+    scene.run()
+    page = scene.post("/api/schemas", draft(ORDER.replace('"number"', '"string"'), replace=True))
+    assert page.status == 422
+    assert "incompatible" in page.text
+    assert scene.get("/catalogue/shop/order/1/schema.json").text == ORDER
+
+
 def test_a_schema_with_an_error_is_not_added(scene: Scene) -> None:
     scene.run()
     page = scene.post("/api/schemas", draft(ORDER.replace('"number"', '"nmber"')))
@@ -193,6 +215,7 @@ def test_a_hostile_schema_is_ended_and_the_console_goes_on(scene: Scene) -> None
     page = scene.post("/api/schemas/check", slow)
     assert (page.status, orjson.loads(page.text)["error"]["code"]) == (413, "too_large")
     assert scene.post("/api/schemas", slow).status == 413
+    assert scene.post("/api/schemas", draft(orjson.dumps(WIDE).decode())).status == 413
     assert scene.get("/catalogue").status == 200
     assert checked(scene.post("/api/schemas/check", draft()))["schema"]["is_valid"] is True
 
