@@ -9,12 +9,11 @@ from collections.abc import Callable, Sequence
 
 from catchment import metrics
 from catchment.clock import Clock
-from catchment.document import Document
 from catchment.errors import Transient
 from catchment.events import Events
 from catchment.ingestion import streams
-from catchment.ingestion.decoder.chain import Decoder, blocks
-from catchment.ingestion.decoder.failure import ERRORS_TABLE, Failure
+from catchment.ingestion.decoder.chain import Decoder
+from catchment.ingestion.decoder.failure import ERRORS_TABLE
 from catchment.ingestion.deduplication import Deduplicator, Sighting
 from catchment.ingestion.limits.limiter import Limiter
 from catchment.ingestion.limits.rows import Deferral, encode_deferral
@@ -22,12 +21,13 @@ from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.failures import SCHEMA as ERRORS_SCHEMA
 from catchment.ingestion.loader.failures import lost_record
 from catchment.ingestion.loader.former import recorded_ends
+from catchment.ingestion.loader.gathering import Failed, Made, gather
 from catchment.ingestion.loader.outputs import OUTPUT_TOPICS, PartitionOutputs, Stamped
 from catchment.ingestion.loader.settings import LoaderSettings
-from catchment.ingestion.loader.tables import Buffers, Pending, Row, commit
+from catchment.ingestion.loader.tables import Buffers, Pending, commit
 from catchment.ingestion.loader.upkeep import Upkeep
 from catchment.lake.tables import Lake
-from catchment.log.port import Batch, Consumer, Log, Record, TopicPartition
+from catchment.log.port import Batch, Consumer, Log, TopicPartition
 from catchment.schemas.registry import Registry
 
 GROUP = "loader"
@@ -52,11 +52,6 @@ FLUSHES = metrics.histogram(
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16),
 )
 BUFFERED = metrics.gauge("loader_buffered_bytes", "Bytes of documents that wait for their commit.", "bytes")
-
-
-_Made = tuple[int, Document, bytes, Row | None]
-"""Offset of the raw record, its document without what it was parsed into, its message for topic `decoded`, its row."""
-_Failed = tuple[int, Failure]
 
 
 class _GaveUp(Exception):
@@ -255,7 +250,7 @@ class Loader:
     def _handle(self, batch: Batch) -> None:
         source, records = batch
         admitted, deferred = self._limiter.part(source, records)
-        self._hand_out(source, *self._decode(source, admitted))
+        self._hand_out(source, *gather(self._decoder, self._buffers, source, admitted))
         self._defer(source, deferred)
         self._next[source] = records[-1].offset + 1
         RECORDS.inc(len(records))
@@ -272,36 +267,7 @@ class Loader:
             self._next[source] = some.stop
             self.flush()
 
-    def _decode(self, source: TopicPartition, records: Sequence[Record]) -> tuple[list[_Made], list[_Failed]]:
-        """Documents and failures of a batch. Each document is in its table's buffer already, as if it were no repeat.
-
-        What a document was parsed into is some 20 times its message. Each block's is let go before the next is decoded:
-        with a whole batch of large pings in memory, a sixth of the loader's time went into waiting for it.
-        """
-        made: list[_Made] = []
-        failed: list[_Failed] = []
-        for block in blocks(records):
-            self._gather(source, block, self._decoder.decode_batch(block, source), made, failed)
-        return made, failed
-
-    def _gather(
-        self,
-        source: TopicPartition,
-        records: Sequence[Record],
-        outcomes: Sequence[Document | Failure],
-        made: list[_Made],
-        failed: list[_Failed],
-    ) -> None:
-        for (offset, _), outcome in zip(records, outcomes, strict=True):
-            if isinstance(outcome, Failure):
-                failed.append((offset, outcome))
-                continue
-            encoded = streams.encode_document(outcome, source, offset)
-            row = self._buffers.add_document(outcome, source, offset)
-            outcome.let_go()
-            made.append((offset, outcome, encoded, row))
-
-    def _hand_out(self, source: TopicPartition, made: Sequence[_Made], failed: Sequence[_Failed]) -> None:
+    def _hand_out(self, source: TopicPartition, made: Sequence[Made], failed: Sequence[Failed]) -> None:
         """Take the repeats among the documents out of the buffers again, and write everything to the output topics."""
         repeats = self._deduplicator.mark([Sighting.of(document, source, offset) for offset, document, _, _ in made])
         decoded: list[Stamped] = []
