@@ -2,7 +2,7 @@
 
 The question has no complete answer that is quick, so this one errs to one side: a keyword that changed and has no rule
 here counts as tighter. Both schemas are walked together, with `$ref` and `allOf` written out where that is exact.
-Notes (`title`, `format`, `default` …) are no constraints.
+Notes (`title`, `format`, `default` …) and words that are no keywords are no constraints: no validator reads them.
 
 One rule is kinder than the letter: a property that is newly declared counts as looser, although an object that was open
 took any value under that name. Else no schema could ever gain a property.
@@ -15,32 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_NOTES = frozenset(
-    {
-        "title",
-        "description",
-        "$schema",
-        "$id",
-        "id",
-        "$comment",
-        "default",
-        "example",
-        "examples",
-        "format",
-        "readOnly",
-        "writeOnly",
-        "deprecated",
-        "contentEncoding",
-        "contentMediaType",
-        "contentSchema",
-        "definitions",
-        "$defs",
-        "$anchor",
-        "$dynamicAnchor",
-        "$recursiveAnchor",
-        "$vocabulary",
-    }
-)
+from catchment.schemas.vocabulary import ASSERTIONS
+
 _LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
 _GREATEST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
 _ALL = frozenset({"object", "array", "string", "integer", "number", "boolean", "null"})
@@ -85,7 +61,7 @@ class _Walk:
                 return
             self._compared.add(pair)
         before, after = self._written_out(old, 0), self._written_out(new, 1)
-        for keyword in sorted((before.keys() | after.keys()) - _NOTES):
+        for keyword in sorted((before.keys() | after.keys()) & ASSERTIONS):
             yield from self._keyword(path, keyword, before, after)
 
     def _keyword(self, path: str, keyword: str, before: Schema, after: Schema) -> Iterator[Constraint]:
@@ -295,7 +271,7 @@ _RULES = frozenset(
 
 def _goes_with(flat: Schema, own: Schema) -> bool:
     """Whether the rules of both can stand in one schema and mean the same."""
-    rules, more = flat.keys() - _NOTES, own.keys() - _NOTES
+    rules, more = flat.keys() & ASSERTIONS, own.keys() & ASSERTIONS
     if not rules or not more:
         return True
     if (rules | more) & _LIMITS:

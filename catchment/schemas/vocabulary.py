@@ -29,6 +29,7 @@ ASSERTIONS = frozenset(
         *SCHEMAS,
         "$ref",
         "$dynamicRef",
+        "$recursiveRef",
         "const",
         "dependentRequired",
         "enum",
@@ -50,7 +51,7 @@ ASSERTIONS = frozenset(
         "type",
         "uniqueItems",
     }
-) - {"definitions", "$defs"}
+) - {"definitions", "$defs", "contentSchema"}
 """Keywords by which a value can be refused."""
 KEYWORDS = ASSERTIONS | {
     "$anchor",
@@ -59,11 +60,11 @@ KEYWORDS = ASSERTIONS | {
     "$dynamicAnchor",
     "$id",
     "$recursiveAnchor",
-    "$recursiveRef",
     "$schema",
     "$vocabulary",
     "contentEncoding",
     "contentMediaType",
+    "contentSchema",
     "default",
     "definitions",
     "deprecated",

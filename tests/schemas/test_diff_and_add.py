@@ -69,6 +69,12 @@ def test_two_versions_are_compared_and_keep_their_tables(call: Caller) -> None:
     assert "shop.order.1 → shop.order.2: changed, compatible: a version of its own, with table shop.order_v2" in ran.out
 
 
+def test_words_that_no_validator_reads_change_nothing(call: Caller) -> None:
+    old = call.schema({**ORDER, "ownerOfThis": {"team": "a"}, "comment": "a", "title": "A"}, root="old")
+    ran = call("schema", "diff", old, call.schema({**ORDER, "ownerOfThis": {"team": "b"}, "required": []}, root="new"))
+    assert (ran.code, "ownerOfThis" in ran.out, "tightened" in ran.out) == (0, False, False)
+
+
 def test_revisions_of_a_repository_are_sides(call: Caller) -> None:
     git(call.folder, "init", "-q")
     path = call.schema(ORDER)
