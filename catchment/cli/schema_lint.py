@@ -44,7 +44,7 @@ def lint(
     \b
     catchment schema lint schemas/
     catchment schema lint --strict --ignore description_missing,integer_unbounded schemas/
-    catchment schema lint --select open_object,tuple,mixed_types --all order.1.schema.json
+    catchment schema lint --select open_object,mixed_types --all order.1.schema.json
     """
     from catchment.schemas.lint import lint as find
     from catchment.schemas.lint import schema_files

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from catchment.cli.schema_lint import lint as command
 from catchment.errors import BadConfig
 from catchment.schemas.lint import Finding, lint, lint_file
 from catchment.schemas.lintrules import RULES
@@ -182,6 +183,12 @@ def test_the_real_schemas_have_no_errors_and_the_known_slip_is_found(shared_data
     findings = lint([shared_data / "pipeline-schemas" / "schemas"])
     assert [finding for finding in findings if finding.severity == "error"] == []
     assert [(f.line, f.pointer.rpartition("/")[2]) for f in findings if f.code == "misspelled"] == [(1528, "minumum")]
+
+
+def test_codes_that_the_help_names_are_rules() -> None:
+    named = re.findall(r"--(?:select|ignore) ([a-z_,]+)", str(command.help))
+    assert len(named) == 2
+    assert {code for codes in named for code in codes.split(",")} <= set(RULES)
 
 
 def test_the_page_lists_the_rules_as_they_are() -> None:
