@@ -90,3 +90,20 @@ def test_raw_records_that_the_ledger_has_not_accepted_are_named() -> None:
         "accepted: the ledger says 1, there are 2 raw records",
         "accepted: the ledger says 1; 2 acknowledged and 0 unanswered records that were found are 2",
     ]
+
+
+def test_a_record_that_was_stored_and_then_damaged_may_be_named_lost_as_well() -> None:
+    totals = {("accepted", ""): 2, ("stored", TABLE): 2, ("dropped", "record_lost"): 1}
+    around = [line("gap", accepted=2, stored=2), line("gap", 0, dropped=1)]
+    verdict = judged("ab", "", held("ab", drops="b"), around, totals, 2)
+    assert verdict.is_clean, verdict.offenders
+    assert (verdict.accepted, verdict.unanswered) == (2, 0)
+    assert not judged("ab", "", held("ab", drops="c"), around, totals, 2).is_clean
+
+
+def test_a_row_more_than_there_are_raw_records_is_named() -> None:
+    totals = {("accepted", ""): 1, ("stored", TABLE): 2}
+    verdict = judged("a", "ab", held("ab"), [], totals, 1)
+    assert "tables, duplicates and drops have 2 records, there are 1 raw records" in [
+        text for _, text in verdict.offenders
+    ]
