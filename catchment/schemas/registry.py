@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ import orjson
 
 from catchment.clock import SystemClock
 from catchment.errors import Incompatible
+from catchment.schemas.acceptor import acceptor_of
 from catchment.schemas.names import table_name
 from catchment.schemas.shape import Struct, shape_of
 from catchment.schemas.sources import FolderSource, Tree
@@ -128,9 +129,10 @@ class Schema:
     def violation(self, content: Any) -> Violation | None:
         """The first rule that a parsed document breaks; None when it is valid. Raises Incompatible when the schema
         cannot be used."""
-        if self.validator.is_valid(content):
+        validator = self.validator
+        if self._accepts(content) or validator.is_valid(content):
             return None
-        error = next(iter(self.validator.iter_errors(content)))
+        error = next(iter(validator.iter_errors(content)))
         keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
         return Violation(keyword, _pointer(error.schema_path[:-1]), _pointer(error.instance_path), _cut(error.message))
 
@@ -141,6 +143,11 @@ class Schema:
         if isinstance(compiled, Incompatible):
             raise compiled.with_traceback(None)
         return compiled
+
+    @cached_property
+    def _accepts(self) -> Callable[[Any], bool]:
+        """A quick yes to most valid documents. Only of a schema that compiles."""
+        return acceptor_of(self.document) or (lambda content: False)
 
     @cached_property
     def _compiled(self) -> Any:
