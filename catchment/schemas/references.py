@@ -53,7 +53,7 @@ class References:
             if address.startswith("#"):
                 self._by_address.setdefault(base + address, (schema, at))
             else:
-                base = urljoin(base, address.rstrip("#"))
+                base = _joined(base, address.rstrip("#"))
                 self._by_address.setdefault(base, (schema, at))
         for key in _ANCHORS:
             if isinstance(anchor := schema.get(key), str):
@@ -66,11 +66,19 @@ class References:
             return None
         path, _, fragment = reference.partition("#")
         base = self._bases.get(id(schema), "")
-        address = urljoin(base, path) if path else base
+        address = _joined(base, path) if path else base
         if fragment and not fragment.startswith("/"):
             return self._by_address.get(f"{address}#{fragment}")
         start = self._by_address.get(address)
         return start and _descend(start, unquote(fragment))
+
+
+def _joined(base: str, address: str) -> str:
+    """The address, seen from `base`; as it stands when it is none (`https://[`)."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
 
 
 def _parts(schema: Mapping[str, Any]) -> list[tuple[str, Any]]:

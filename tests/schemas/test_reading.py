@@ -57,6 +57,12 @@ def test_a_reference_goes_to(reference: str, draft: str, beside: dict[str, Any],
     assert ("which is not in the file" in p.reason) == (shape is JSON_TEXT and beside.get("definitions") != {"a": True})
 
 
+def test_an_address_that_is_none_points_to_nothing() -> None:
+    whole = {"$id": "https://example.org/whole.json", "definitions": {"a": {"$id": "https://[", "type": "integer"}}}
+    assert found({"$ref": "http://]"}, **whole).reason == "a $ref to http://], which is not in the file"
+    assert found({"$ref": "https://["}, **whole).shape == INTEGER
+
+
 def test_an_id_inside_of_a_value_is_no_name() -> None:
     beside = {"definitions": {"a": {"enum": [{"$id": "#n", "type": "string"}]}, "b": {"$id": "#n", "type": "integer"}}}
     assert found({"$ref": "#n"}, **beside).shape == INTEGER

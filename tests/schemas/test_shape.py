@@ -97,13 +97,19 @@ def test_a_schema_that_is_no_object_has_no_columns() -> None:
 
 KEYWORDS = st.sampled_from(
     [
-        *("type", "properties", "patternProperties", "additionalProperties", "items", "enum", "const", "x"),
-        *("oneOf", "anyOf", "allOf", "$ref", "description", "title", "definitions"),
+        *("type", "properties", "patternProperties", "additionalProperties", "items", "prefixItems", "enum", "const"),
+        *("oneOf", "anyOf", "allOf", "if", "then", "else", "dependencies", "dependentSchemas", "$ref", "$dynamicRef"),
+        *("description", "title", "definitions", "$defs", "$id", "id", "$anchor", "$schema", "format", "required", "x"),
     ]
 )
-WORDS = st.sampled_from(["object", "array", "string", "integer", "null", "#", "#/x", "#/definitions/x", "#/allOf/0"])
+WORDS = st.sampled_from(
+    [
+        *("object", "array", "string", "integer", "null", "date-time", "http://json-schema.org/draft-07/schema#"),
+        *("#", "#/x", "#/definitions/x", "#/allOf/0", "#x", "x", "https://[", "//", "#/%", "x#y#z"),
+    ]
+)
 ANY = st.recursive(
-    st.none() | st.booleans() | st.integers() | WORDS,
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS, inner, max_size=4),
     max_leaves=25,
 )
