@@ -142,6 +142,11 @@ def _others(p: Property, columns: Mapping[str, Any]) -> list[str]:
     return [name for name in columns if name != p.column and primary(name) == primary(p.column)]
 
 
+def _is_free(p: Property, value: Any, whole: Mapping[str, Any]) -> bool:
+    """Whether the property's place is there, and the row's struct fills no other column with it."""
+    return p.column in whole and (value is None or all(whole[other] is None for other in _others(p, whole)))
+
+
 def merge(value: Any, left: Any, shape: Shape, kind: pa.DataType) -> Merged:
     """Bring `left` into a value as Arrow gives it to Python, `kind` its type."""
     if isinstance(shape, Leaf):
@@ -165,7 +170,7 @@ def _merge_struct(value: Any, left: Any, shape: Struct, kind: pa.DataType) -> Me
         return Merged(value, left, False)
     whole, rest, moved = _blank(value, kind), dict(left), False
     for p in shape.properties:
-        if p.name in left and p.column in whole and all(whole[other] is None for other in _others(p, whole)):
+        if p.name in left and _is_free(p, value, whole):
             moved |= _merge_into(whole, p.column, rest, p.name, p.shape, kind.field(p.column).type)
     return _outcome(value, left, whole, rest, moved or (value is None and not left))
 
@@ -180,7 +185,7 @@ def _merge_tuple(value: Any, left: Any, shape: Struct, kind: pa.DataType) -> Mer
         return Merged(value, left, False)
     whole, moved = _blank(value, kind), False
     for p in shape.properties:
-        if p.name in rest and p.column in whole and all(whole[other] is None for other in _others(p, whole)):
+        if p.name in rest and _is_free(p, value, whole):
             moved |= _merge_into(whole, p.column, rest, p.name, p.shape, kind.field(p.column).type)
     return _outcome(value, left, whole, rest, moved or left == [])
 

@@ -16,14 +16,13 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 from pyiceberg.types import IcebergType, ListType, MapType, NestedField, StringType, StructType
 
+from catchment.lake.datafiles import ROW_GROUP_ROWS
 from catchment.lake.evolution import FIELD_ID
-
-BATCH_ROWS = 16 * 1024
 
 
 def read(table: Table, file: DataFile, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
-    """The rows of a file, in its order and in pieces of at most `BATCH_ROWS`; all columns of the table, or these. No
-    piece is without rows. Raises OSError and pa.ArrowException."""
+    """The rows of a file, in its order and in pieces of at most `ROW_GROUP_ROWS`; all columns of the table, or these.
+    No piece is without rows. Raises OSError and pa.ArrowException."""
     schema = table.schema()
     struct = StructType(*(schema.find_field(column) for column in columns)) if columns else schema.as_struct()
     with table.io.new_input(file.file_path).open() as stream:
@@ -33,7 +32,7 @@ def read(table: Table, file: DataFile, columns: Sequence[str] = ()) -> Iterator[
         if not names:
             yield from _absent(struct, parquet.metadata.num_rows)
             return
-        for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
+        for batch in parquet.iter_batches(ROW_GROUP_ROWS, columns=names):
             if batch.num_rows:
                 whole = pa.StructArray.from_arrays(batch.columns, fields=list(batch.schema))
                 rows = _projected(whole, struct)
@@ -48,8 +47,8 @@ def read_all(table: Table, file: DataFile, columns: Sequence[str] = ()) -> pa.Ta
 
 def _absent(struct: StructType, count: int) -> Iterator[pa.Table]:
     fields = [_field(field, _arrow(field.field_type)) for field in struct.fields]
-    for start in range(0, count, BATCH_ROWS):
-        some = min(BATCH_ROWS, count - start)
+    for start in range(0, count, ROW_GROUP_ROWS):
+        some = min(ROW_GROUP_ROWS, count - start)
         yield pa.Table.from_arrays([pa.nulls(some, field.type) for field in fields], schema=pa.schema(fields))
 
 
