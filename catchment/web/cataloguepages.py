@@ -136,7 +136,7 @@ class CataloguePages:
     async def comparison(self, request: Request) -> Response:
         """What changes from another version to this one."""
         entry, version = await self._await(lambda: self._find(request))
-        old = self._versions.of(entry, request.path_params["old"])
+        old = await self._await(lambda: self._versions.of(entry, request.path_params["old"]))
         if version is None or old is None:
             raise Missing(f"{entry.name}: both versions must have a schema; it has {_listed(entry)}")
         values = {
