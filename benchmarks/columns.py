@@ -10,7 +10,7 @@ off.
 
 **Tables**: every schema is read, made into a shape and a table of a new lake. **Flush**: 500 main pings, parsed, into
 columns and committed to the lake (columns, Parquet, commit; the second of two flushes, so that nothing is made for the
-first time); memory is how much the resident set of a fresh process grew at most.
+first time), of 46 KB and as long as they come; memory is how much the resident set of a fresh process grew at most.
 
 The machine may be busy: all times are processor time of this process, in seconds, all threads (a flush waits for the
 disk besides).
@@ -47,6 +47,8 @@ from catchment.lake.settings import CatalogSettings, ObjectsSettings
 from catchment.lake.tables import Lake
 
 FLUSHED = 500
+WHOLE = 1_000_000
+"""More bytes than the longest main ping at hand has."""
 
 
 def compare(rounds: int) -> dict[str, float]:
@@ -117,10 +119,10 @@ def create_all() -> tuple[int, float]:
     return len(schemas), spent_s
 
 
-def flush() -> None:
-    """In a process of its own: seconds and MB of the second flush of 500 main pings."""
+def flush(size: int) -> None:
+    """In a process of its own: bytes of a ping, seconds and MB of the second flush of 500 main pings."""
     schema = main_schema()
-    ping = cut_ping(46_000, schema)
+    ping = cut_ping(size, schema)
     bodies = [with_own_ids(ping) for _ in range(FLUSHED)]
     process = psutil.Process()
     with tempfile.TemporaryDirectory() as home:
@@ -144,7 +146,19 @@ def flush() -> None:
             grown.append((peak.bytes - before) / 1e6)
         assert lake.describe(schema.table).rows == 2 * FLUSHED
         lake.close()
-    print(spent[1][0], spent[1][1], max(grown))
+    print(len(bodies[0]), spent[1][0], spent[1][1], max(grown))
+
+
+def flushed(size: int) -> tuple[float, float]:
+    """Print what `flush` finds; its seconds of processor time and MB."""
+    command = [sys.executable, "-m", "benchmarks.columns", "--flush", str(size)]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    bytes_, spent_s, wall_s, grown_mb = map(float, ran.stdout.split())
+    print(
+        f"{FLUSHED} main pings of {bytes_ / 1000:.0f} KB flushed: {spent_s:.2f} s of processor, {wall_s:.2f} s by the "
+        f"wall clock, {grown_mb:.0f} MB"
+    )
+    return spent_s, grown_mb
 
 
 class Peak:
@@ -172,20 +186,18 @@ class Peak:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="of each way; the median counts")
-    parser.add_argument("--flush", action="store_true", help="only flush; the seconds, the wall-clock seconds, the MB")
+    parser.add_argument("--flush", type=int, metavar="BYTES", help="only flush pings of about this size, at most")
     arguments = parser.parse_args()
     if arguments.flush:
-        flush()
+        flush(arguments.flush)
         return
     print(f"{open_schemas()[1]} schemas; processor time, median of {arguments.rounds} rounds, collector off\n")
     best = compare(arguments.rounds)
     tables, create_s = create_all()
     print(f"{tables} schemas read and their tables made: {create_s:.2f} s")
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks.columns", "--flush"], check=True, capture_output=True, text=True
-    )
-    flush_s, wall_s, flush_mb = map(float, ran.stdout.split())
-    print(f"{FLUSHED} main pings of 46 KB flushed: {flush_s:.2f} s of processor, {wall_s:.2f} s by the wall clock\n")
+    flush_s, flush_mb = flushed(46_000)
+    flushed(WHOLE)
+    print()
     print(
         f"columns_mb_s_46k={best['46k_mb_s']:.0f} columns_rows_s_1k={best['1k_rows_s']:.0f} "
         f"create_175_s={create_s * 175 / tables:.2f} flush_500_main_s={flush_s:.2f} flush_500_main_mb={flush_mb:.0f}"
