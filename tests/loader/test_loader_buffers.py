@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from prometheus_client import REGISTRY
+
 from catchment.document import Document
 from catchment.events import Events
 from catchment.ingestion.loader.tables import Buffers, Row
@@ -40,6 +42,19 @@ def test_a_withdrawn_row_is_not_taken_and_the_next_flush_has_its_own(tmp_path: P
     assert taken["shop.order_v1"].column("document_id").to_pylist() == ["6", "7"]
     assert taken["shop.refund_v1"].column("document_id").to_pylist() == ["9"]
     assert buffers.size_bytes == 0
+
+
+def test_a_value_that_does_not_fit_is_counted_when_its_rows_are_taken(tmp_path: Path) -> None:
+    def counted() -> float:
+        labels = {"table": "shop.order_v1", "column": "item"}
+        return REGISTRY.get_sample_value("catchment_lake_misfits_total", labels) or 0.0
+
+    buffers, before = buffers_at(tmp_path), counted()
+    buffers.add_document(Document("shop", "order", 1, "1", 1_000, b"{}", {"item": 5}), SOURCE, 0)
+    assert counted() == before
+    (pending,) = buffers.take({SOURCE: 1})
+    assert pending.rows.column("additional_properties").to_pylist() == ['{"item":5}']
+    assert counted() == before + 1
 
 
 def buffers_at(home: Path) -> Buffers:
