@@ -201,9 +201,7 @@ class DuckdbEngine:
     def _bind(self, connection: duckdb.DuckDBPyConnection, statement: Statement, sql: str) -> duckdb.DuckDBPyRelation:
         text = statement.sql
         if statement.is_listing:
-            tables = self._lake.tables()
-            known = sorted([*tables, *views_of(tables)])
-            names = ", ".join("('" + name.replace("'", "''") + "')" for name in known)
+            names = ", ".join("('" + name.replace("'", "''") + "')" for name in self._lake.tables())
             text = f"SELECT name FROM (VALUES {names}) t(name)" if names else "SELECT '' AS name WHERE false"
         try:
             return connection.sql(text)

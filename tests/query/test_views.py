@@ -200,6 +200,6 @@ def test_a_view_is_described_and_listed_with_its_tables(lake: Lake, engine: Quer
     assert (types["document_version"], types["ratio"], types["flag_v1"]) == ("int", "double", "string")
     assert described.rows == 2 and described.files == 2
     assert [version.table for version in lake.views()[order]] == ["shop.order_v2", "shop.order_v1"]
-    assert {"name": order} in ask(engine, "SHOW TABLES")
+    assert {"name": order} not in ask(engine, "SHOW TABLES")  # who goes through all tables meets each row once
     queried = {row["column_name"] for row in ask(engine, f"DESCRIBE {order}")}
     assert queried == set(types)
