@@ -74,11 +74,12 @@ def table_name(namespace: str, doctype: str, version: int) -> str:
 
 def beside(column: str, kind: str, number: int = 1) -> str:
     """The column for values of another type than `column` has: `total`, `double` → `total__double`, then
-    `total__double_2`. No property has such a name: two underscores never stand together in one."""
+    `total__double_2`. No property has such a name: two underscores stand together only in `__2`, the
+    second one called `_`."""
     return f"{column}__{kind}" if number == 1 else f"{column}__{kind}_{number}"
 
 
 def primary(column: str) -> str:
     """The column that another one is beside; a column that is beside none is its own."""
     name, mark, _ = column.rpartition("__")
-    return name if mark else column
+    return name if mark and name else column  # `__2` is the second property called `_`

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catchment.schemas.names import column_names, is_sql_word, snake_case, table_name
+from catchment.schemas.names import beside, column_names, is_sql_word, primary, snake_case, table_name
 
 NAMED = {
     "clientId": "client_id",
@@ -71,3 +71,12 @@ def test_every_word_that_duckdb_reserves_is_known() -> None:
     assert [word for (word,) in reserved if not is_sql_word(word)] == []
     assert len(reserved) > 50
     assert not is_sql_word("submission_timestamp") and not is_sql_word("order_2")
+
+
+def test_a_column_beside_is_told_from_every_property() -> None:
+    columns = column_names(["a", "A", "", "ключ", "\0", "_", "a__long", "2nd"])
+    for column in columns.values():
+        assert primary(column) == column
+        for number in (1, 2):
+            assert primary(beside(column, "long", number)) == column
+            assert beside(column, "long", number) not in columns.values()
