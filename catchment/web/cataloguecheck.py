@@ -4,8 +4,8 @@
     ping   ─▶ JSON? ─▶ every rule that it breaks, by the validator that judges pings
 
 `check` trusts nothing in the texts and bounds nothing: it runs in a process of its own (`catalogueworker.py`) that can
-be ended. So it does all that the console does with a schema once it is added, the list of its fields too. Lines are
-numbered from 1; lists are cut, and say so by their counts.
+be ended. So it does all that the console does with a schema once it is added: the list of its fields, a small ping.
+Lines are numbered from 1; lists are cut, and say so by their counts.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from catchment.schemas.lint import lint_file
 from catchment.schemas.lintrules import ADVICE, ERROR, WARNING
 from catchment.schemas.pointers import LineIndex, pointer_of, resolved
 from catchment.schemas.registry import Schema
+from catchment.web.cataloguesending import example_of
 
 MOST_FINDINGS = 200
 MOST_VIOLATIONS = 50
@@ -47,13 +48,14 @@ class Draft:
 
 
 def check(draft: Draft) -> dict[str, Any]:
-    """Everything that can be said of a draft, as JSON values; the README of the API is `docs/catalogue.md`."""
+    """Everything that can be said of a draft, as JSON values."""
     with tempfile.TemporaryDirectory(prefix="catchment-") as folder:
         schema = _written(Path(folder), draft, draft.schema)
         told = _findings(schema, draft.schema)
         is_valid = not any(finding["severity"] == ERROR for finding in told)
         columns = columns_of(schema.shape) if is_valid else {}
         fields = len(describe(schema).fields) if is_valid else 0
+        example = example_of(schema) if is_valid else None
         return {
             "schema": {
                 "is_valid": is_valid,
@@ -63,6 +65,7 @@ def check(draft: Draft) -> dict[str, Any]:
                 "columns": dict(islice(columns.items(), MOST_COLUMNS)),
                 "column_count": len(columns),
                 "field_count": fields,
+                "example": None if example is None else example.decode(),
                 "endpoint": f"/submit/{draft.namespace}/{draft.doctype}/{draft.version}/<document id>",
             },
             "ping": _ping(schema if is_valid else None, draft) if draft.ping.strip() else None,

@@ -181,7 +181,8 @@ class EditorPages:
             )
             return {**outcome, "error": Unavailable(text)}
         self._catalogue.forget()
-        return {**outcome, "added": added, "sending": self._endpoint.sending(added.schema)}
+        sending = await self._await(lambda: self._endpoint.sending(added.schema))
+        return {**outcome, "added": added, "sending": sending}
 
     async def _draft(self, values: Mapping[str, Any]) -> Draft:
         namespace, doctype = str(values.get("namespace", "")), str(values.get("doctype", ""))

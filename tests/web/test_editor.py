@@ -30,6 +30,7 @@ NAME = {"namespace": "shop", "doctype": "order", "version": 1}
 SLOW = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
+    "required": ["x"],
     "properties": {"x": {"$ref": "#/definitions/a40"}},
     "definitions": {"a0": {"type": "string"}}
     | {f"a{n}": {"allOf": [{"$ref": f"#/definitions/a{n - 1}"}] * 2} for n in range(1, 41)},
@@ -67,6 +68,7 @@ def test_a_schema_and_a_ping_that_fit_are_told_so(scene: Scene) -> None:
     assert found["schema"]["table"] == "shop.order_v1"
     assert found["schema"]["endpoint"] == "/submit/shop/order/1/<document id>"
     assert found["ping"] == {"is_valid": True, "violations": [], "count": 0}
+    assert found["schema"]["example"] == '{"total":0}'
     assert found["comparison"] is None
 
 
@@ -211,10 +213,10 @@ def test_texts_and_requests_are_bounded(scene: Scene) -> None:
 
 def test_a_hostile_schema_is_ended_and_the_console_goes_on(scene: Scene) -> None:
     scene.run(check_s=0.5)
-    slow = draft(orjson.dumps(SLOW).decode(), '{"x": "y"}')
-    page = scene.post("/api/schemas/check", slow)
+    slow = orjson.dumps(SLOW).decode()
+    page = scene.post("/api/schemas/check", draft(slow, '{"x": "y"}'))
     assert (page.status, orjson.loads(page.text)["error"]["code"]) == (413, "too_large")
-    assert scene.post("/api/schemas", slow).status == 413
+    assert scene.post("/api/schemas", draft(slow)).status == 413
     assert scene.get("/catalogue").status == 200
     assert checked(scene.post("/api/schemas/check", draft()))["schema"]["is_valid"] is True
 
