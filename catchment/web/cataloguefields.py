@@ -52,11 +52,6 @@ class FieldTree:
     def __len__(self) -> int:
         return len(self._lines)
 
-    @property
-    def columns(self) -> int:
-        """Columns of the table that the schema makes, without those that every table has."""
-        return sum(1 for line in self._lines if line.field.depth == 0)
-
     def level(self, path: str = "", begin: int = 0) -> Level:
         """The fields directly inside `path`, the top when it is empty, from the one numbered `begin`."""
         numbers = self._inside.get(path, [])[begin:]
