@@ -45,7 +45,7 @@ PARTITIONS = scene.PARTITIONS
 FIRST_NS = scene.START_NS // DAY_NS * DAY_NS
 ALL = Selection(FIRST_NS, FIRST_NS + DAYS * DAY_NS)
 MENDED = {**scene.ORDER, "properties": {**scene.ORDER["properties"], "count": {"type": ["integer", "string"]}}}
-"""`count` may be a text now, so the table's column of integers cannot hold it: it is left over."""
+"""`count` may be a text now, so it goes to a column of JSON text beside that of integers."""
 
 
 def record(number: int, received_ns: int, doctype: str, document_id: str, body: bytes) -> bytes:
