@@ -68,7 +68,7 @@ def test_kills_in_a_row_with_other_object_sizes_ship_each_record_once(tmp_path: 
 
 def test_two_archivers_share_the_partitions_and_each_record_is_there_once(tmp_path: Path) -> None:
     written = yard.fill(tmp_path, RECORDS)
-    children = [_children.Process(target=yard.run_archiver, args=(tmp_path, None)) for _ in range(2)]
+    children = [_children.Process(target=yard.run_archiver, args=(tmp_path, None, None, 3000, 0.1)) for _ in range(2)]
     for child in children:
         child.start()
     connection.wait([child.sentinel for child in children])

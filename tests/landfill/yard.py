@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 
 from catchment import message
-from catchment.clock import Clock, SystemClock
+from catchment.clock import Clock, ManualClock, SystemClock
 from catchment.events import Events
 from catchment.ingestion.landfill.archiver import GROUP, Archiver, edge_name
 from catchment.ingestion.landfill.layout import HOUR_NS
@@ -89,24 +89,36 @@ class CrashPoints(dying.CrashPoints):
     def __call__(self, point: str) -> None:
         super().__call__(point)
         assert self.archiver is not None
-        if point == "committed" and is_archived(self._log):
+        if is_archived(self._log, self.archiver):
             self.archiver.stop()
 
 
-def is_archived(log: Log) -> bool:
-    """Whether the group has shipped all that is there."""
-    sources = [TopicPartition("raw", number) for number in range(PARTITIONS)]
-    return all(log.committed(GROUP, source) == log.bounds(source).end for source in sources)
+def is_archived(log: Log, archiver: Archiver | None = None) -> bool:
+    """Whether the group has shipped all that is there, but for what the archiver holds and ships when it stops."""
+    packs = archiver._packs if archiver is not None else {}
+    ends = {
+        TopicPartition("raw", number): log.bounds(TopicPartition("raw", number)).end for number in range(PARTITIONS)
+    }
+    return all(
+        packs[source].end == end if source in packs else log.committed(GROUP, source) == end
+        for source, end in ends.items()
+    )
 
 
-def run_archiver(home: Path, die_at: int | None, journal: Path | None = None, object_bytes: int = 3000) -> None:
-    """Ship everything; what a child process does. Writes the points passed to `journal`."""
+def run_archiver(
+    home: Path,
+    die_at: int | None,
+    journal: Path | None = None,
+    object_bytes: int = 3000,
+    object_age_s: float | None = None,
+) -> None:
+    """Ship everything; what a child process does. Writes the points passed to `journal`. Without an age the clock
+    stands still, so that how objects are cut does not depend on the machine's haste."""
     log, landfill = open_yard(home)
     points = CrashPoints(log, die_at)
-    settings = LandfillSettings(object_bytes=object_bytes, object_age_s=0.1)
-    archiver = Archiver(
-        settings, edge_name(home), log, landfill, SystemClock(), Events("archiver", sys.stderr), at=points
-    )
+    settings = LandfillSettings(object_bytes=object_bytes, object_age_s=object_age_s or 3600.0, ship_at_stop=True)
+    clock = ManualClock(START_NS) if object_age_s is None else SystemClock()
+    archiver = Archiver(settings, edge_name(home), log, landfill, clock, Events("archiver", sys.stderr), at=points)
     points.archiver = archiver
     if not is_archived(log):
         archiver.run()
