@@ -50,7 +50,8 @@ FAILURES = metrics.counter("decoder_failures_total", "Submissions that a step re
 BLOCK = 32
 BLOCK_BYTES = 32 * 1024
 """Most records, and bytes of them, that go through a step together. What is made of them must fit the caches of the
-processor too, and of a large ping that is 25 times its message: in blocks of six they cost a tenth more than alone."""
+processor too, and of a large ping that is 25 times its message: with their columns, six together cost 7 % more than
+each alone, and a batch of thirteen 20 %."""
 _NO_AGENT, _NOT_PARSED = Agent(), ParsedAgent()
 
 

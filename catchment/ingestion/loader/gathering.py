@@ -1,7 +1,8 @@
 """From raw records to rows in their tables' buffers, block by block.
 
-What a document was parsed into is some 20 times its message. Each block's is let go before the next is decoded: with a
-whole batch of large pings in memory, a sixth of the loader's time went into waiting for it.
+What a document was parsed into is some 20 times its message. Each block's is let go before the next is decoded, so a
+batch of large pings takes a quarter of the memory. Decoding and columns alone, without the loader around them, take a
+sixth less time by it; in a whole load on a busy machine it made no difference that could be measured.
 """
 
 from __future__ import annotations
