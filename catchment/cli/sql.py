@@ -96,9 +96,10 @@ def sql(
 
 
 @click.command()
+@click.option("--all", "everything", is_flag=True, help="Those without rows too.")
 @click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", help="How to print.")
 @click.pass_obj
-def tables(source: Source, output: str) -> None:
+def tables(source: Source, everything: bool, output: str) -> None:
     """List the lake's tables (rows, files, size, last commit) and the views over all versions of a doctype."""
     lake = source.lake()
     described = [lake.describe(name) for name in lake.tables()]
@@ -113,19 +114,28 @@ def tables(source: Source, output: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
     shown = Table()
     for heading in ("table", "rows", "files", "size", "last commit"):
-        shown.add_column(heading, justify="left" if heading == "table" else "right", no_wrap=heading == "table")
+        is_name = heading == "table"
+        shown.add_column(heading, justify="left" if is_name else "right", no_wrap=not is_name, overflow="fold")
     for table in described:
-        shown.add_row(table.name, f"{table.rows:,}", f"{table.files:,}", size(table.size_bytes), _age(table))
-    Console().print(shown)
+        if table.rows or everything:
+            shown.add_row(table.name, f"{table.rows:,}", f"{table.files:,}", size(table.size_bytes), _age(table))
+    if shown.row_count:
+        console.print(shown)
+    if hidden := len(described) - shown.row_count:
+        console.print(f"{hidden:,} without rows; `catchment tables --all` lists them too.")
     if views:
         listed = Table()
         for heading in ("view", "over"):
             listed.add_column(heading, overflow="fold")
+        rows = {table.name: table.rows for table in described}
         for name, versions in views.items():
-            listed.add_row(name, ", ".join(version.table for version in versions))
-        Console().print(listed)
+            if everything or any(rows.get(version.table) for version in versions):
+                listed.add_row(name, ", ".join(version.table for version in versions))
+        if listed.row_count:
+            console.print(listed)
 
 
 @click.command()

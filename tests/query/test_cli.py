@@ -119,5 +119,13 @@ def test_tables_and_describe_tell_what_there_is(home: Path, pings: str) -> None:
     assert "144 rows in 6 files" in shown
 
 
+def test_tables_without_rows_are_counted_and_listed_when_asked_for(home: Path, pings: str) -> None:
+    Folder(home).lake().ensure("shop.order_v1", pa.schema([("total", pa.int64())]))
+    shown = run(home, "tables").stdout
+    assert "shop.order" not in shown
+    assert "1 without rows; `catchment tables --all` lists them too." in shown
+    assert "shop.order_v1" in run(home, "tables", "--all").stdout
+
+
 def test_an_empty_lake_tells_the_next_step(tmp_path: Path) -> None:
     assert "has no tables yet" in run(tmp_path, "tables").stdout
