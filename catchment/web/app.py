@@ -19,7 +19,7 @@ from catchment.errors import CatchmentError, Missing
 from catchment.events import Events
 from catchment.health import WARNING, Check, Finding
 from catchment.ingestion.inspection.failures import Failures
-from catchment.web.cataloguesection import CatalogueSection
+from catchment.web.catalogue.section import CatalogueSection
 from catchment.web.errorpages import ErrorPages
 from catchment.web.ground import Platform
 from catchment.web.guard import Guard

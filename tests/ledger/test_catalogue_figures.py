@@ -7,7 +7,7 @@ from collections import Counter
 from catchment.database.database import Database
 from catchment.ingestion.ledger.book import Book, Page
 from catchment.ingestion.ledger.headings import Heading
-from catchment.web.cataloguefigures import Figures, detailed, figures, steps
+from catchment.web.catalogue.figures import Figures, detailed, figures, steps
 
 NOW_S = 1_800_000_000
 HOUR_S = 3_600

@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from catchment.schemas.registry import BUILTIN, Registry
-from catchment.web.cataloguesending import example_of
+from catchment.web.catalogue.sending import example_of
 from tests.web.scene import CLIENT_ID, Page, Scene
 from tests.web.test_error_pages import EVIL
 from tests.web.test_ledger_pages import Counted

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from catchment.errors import TooLarge, Unavailable
-from catchment.web.cataloguecheck import Draft
-from catchment.web.catalogueworker import Checker
-from catchment.web.editorpages import MAX_BODY_BYTES, MAX_TEXT_BYTES, STARTER, STARTER_PING
+from catchment.web.catalogue.check import Draft
+from catchment.web.catalogue.editor import MAX_BODY_BYTES, MAX_TEXT_BYTES, STARTER, STARTER_PING
+from catchment.web.catalogue.worker import Checker
 from tests.web.scene import Page, Scene
 from tests.web.test_catalogue import text_of
 

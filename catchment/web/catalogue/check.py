@@ -3,7 +3,7 @@
     schema ─▶ findings (`lint.py`) ─▶ columns ─▶ what changes from the present version
     ping   ─▶ JSON? ─▶ every rule that it breaks, by the validator that judges pings
 
-`check` trusts nothing in the texts and bounds nothing: it runs in a process of its own (`catalogueworker.py`) that can
+`check` trusts nothing in the texts and bounds nothing: it runs in a process of its own (`worker.py`) that can
 be ended. So it does all that the console does with a schema once it is added: the list of its fields, a small ping.
 Lines are numbered from 1; lists are cut, and say so by their counts.
 """
@@ -26,7 +26,7 @@ from catchment.schemas.lint import lint_file
 from catchment.schemas.lintrules import ADVICE, ERROR, WARNING
 from catchment.schemas.pointers import LineIndex, pointer_of, resolved
 from catchment.schemas.registry import Schema
-from catchment.web.cataloguesending import example_of
+from catchment.web.catalogue.sending import example_of
 
 MOST_FINDINGS = 200
 MOST_VIOLATIONS = 50

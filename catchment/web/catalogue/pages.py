@@ -19,13 +19,13 @@ from starlette.responses import Response
 
 from catchment.errors import CatchmentError, Missing
 from catchment.web.bars import bars
-from catchment.web.catalogue import SHOWN, SORTS, Catalogue, Entry
-from catchment.web.catalogueapi import CatalogueApi
-from catchment.web.cataloguefigures import COLOURS, SPANS, Details, detailed, steps
-from catchment.web.cataloguesamples import Samples
-from catchment.web.cataloguesending import Endpoint
-from catchment.web.cataloguetables import TableFacts, facts
-from catchment.web.catalogueversions import Version, Versions
+from catchment.web.catalogue.api import CatalogueApi
+from catchment.web.catalogue.entries import SHOWN, SORTS, Catalogue, Entry
+from catchment.web.catalogue.figures import COLOURS, SPANS, Details, detailed, steps
+from catchment.web.catalogue.samples import Samples
+from catchment.web.catalogue.sending import Endpoint
+from catchment.web.catalogue.tables import TableFacts, facts
+from catchment.web.catalogue.versions import Version, Versions
 from catchment.web.guard import refuse_foreign
 from catchment.web.rendering import Renderer
 

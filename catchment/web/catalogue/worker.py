@@ -25,7 +25,7 @@ from typing import Any
 import orjson
 
 from catchment.errors import Busy, TooLarge, Unavailable
-from catchment.web.cataloguecheck import Draft, check
+from catchment.web.catalogue.check import Draft, check
 
 MEMORY_BYTES = 1024 * 1024 * 1024
 IDLE_S = 300.0
@@ -48,7 +48,7 @@ class Checker:
         self._is_closed = False
 
     def check(self, draft: Draft) -> dict[str, Any]:
-        """What `cataloguecheck.check` says. Raises TooLarge when it took too long, or ended its process; Busy when too
+        """What `check.check` says. Raises TooLarge when it took too long, or ended its process; Busy when too
         many wait; Unavailable when the console is stopping."""
         if not self._waiting.acquire(blocking=False):
             raise Busy(f"{WAITING} schemas wait to be checked; try again in a moment")
@@ -99,7 +99,7 @@ class Checker:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "catchment.web.catalogueworker"]
+        command = [sys.executable, "-m", "catchment.web.catalogue.worker"]
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )

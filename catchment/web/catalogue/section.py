@@ -23,8 +23,8 @@ from catchment.web.settings import ConsoleSettings
 if TYPE_CHECKING:
     from catchment.lake.tables import Lake
     from catchment.schemas.registry import Registry
-    from catchment.web.cataloguepages import CataloguePages
-    from catchment.web.editorpages import EditorPages
+    from catchment.web.catalogue.editor import EditorPages
+    from catchment.web.catalogue.pages import CataloguePages
 
 _PLACE = "/catalogue/{namespace}/{doctype}"
 _VERSION = f"{_PLACE}/{{version:int}}"
@@ -93,13 +93,13 @@ class CatalogueSection:
         return answer
 
     def _make(self) -> tuple[CataloguePages, EditorPages]:
-        from catchment.web.catalogue import Catalogue
-        from catchment.web.catalogueapi import CatalogueApi
-        from catchment.web.cataloguepages import CataloguePages
-        from catchment.web.cataloguesamples import Samples
-        from catchment.web.cataloguesending import Endpoint
-        from catchment.web.catalogueversions import Versions
-        from catchment.web.editorpages import EditorPages
+        from catchment.web.catalogue.api import CatalogueApi
+        from catchment.web.catalogue.editor import EditorPages
+        from catchment.web.catalogue.entries import Catalogue
+        from catchment.web.catalogue.pages import CataloguePages
+        from catchment.web.catalogue.samples import Samples
+        from catchment.web.catalogue.sending import Endpoint
+        from catchment.web.catalogue.versions import Versions
 
         with self._lock:
             if self._parts is None:

@@ -20,7 +20,7 @@ from catchment.clock import Clock
 from catchment.database.database import Database
 from catchment.errors import CatchmentError, Incompatible
 from catchment.schemas.names import snake_case
-from catchment.web.cataloguefigures import Figures, figures
+from catchment.web.catalogue.figures import Figures, figures
 
 if TYPE_CHECKING:
     from catchment.lake.tables import Lake

@@ -17,13 +17,13 @@ from catchment.ingestion.inspection.moments import nanoseconds, sql_moment
 from catchment.ingestion.inspection.opened import hide_clients
 from catchment.log.port import Log
 from catchment.query.port import Limits, QueryEngine
-from catchment.web.catalogue import Entry
-from catchment.web.cataloguetables import facts
+from catchment.web.catalogue.entries import Entry
+from catchment.web.catalogue.tables import facts
 from catchment.web.tailpages import TEXT_CHARS, pretty
 
 if TYPE_CHECKING:
     from catchment.lake.tables import Lake
-    from catchment.web.catalogueversions import Version
+    from catchment.web.catalogue.versions import Version
 
 MOST = 5
 BACK = 400

@@ -15,11 +15,11 @@ from starlette.responses import Response
 
 from catchment.clock import utc
 from catchment.errors import Busy, CatchmentError, Conflict, Incompatible, Malformed, Missing, TooLarge
-from catchment.web.catalogue import DAY_S, Catalogue, Entry
-from catchment.web.cataloguefigures import detailed
-from catchment.web.cataloguesending import Endpoint
-from catchment.web.cataloguetables import TableFacts, facts
-from catchment.web.catalogueversions import Version, Versions
+from catchment.web.catalogue.entries import DAY_S, Catalogue, Entry
+from catchment.web.catalogue.figures import detailed
+from catchment.web.catalogue.sending import Endpoint
+from catchment.web.catalogue.tables import TableFacts, facts
+from catchment.web.catalogue.versions import Version, Versions
 
 _STATUS: dict[type[CatchmentError], int] = {
     Missing: 404,

@@ -22,11 +22,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from catchment.errors import CatchmentError, Conflict, Incompatible, Malformed, Missing, TooLarge, Unavailable
-from catchment.web.catalogue import Catalogue
-from catchment.web.catalogueapi import answer, refusal, status_of
-from catchment.web.cataloguecheck import Draft
-from catchment.web.cataloguesending import Endpoint, Sending, example_of
-from catchment.web.catalogueworker import WAITING, Checker
+from catchment.web.catalogue.api import answer, refusal, status_of
+from catchment.web.catalogue.check import Draft
+from catchment.web.catalogue.entries import Catalogue
+from catchment.web.catalogue.sending import Endpoint, Sending, example_of
+from catchment.web.catalogue.worker import WAITING, Checker
 from catchment.web.guard import refuse_foreign_change
 from catchment.web.rendering import Renderer
 from catchment.web.settings import ConsoleSettings

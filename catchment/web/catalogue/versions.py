@@ -16,8 +16,8 @@ from catchment.schemas.compatibility import Comparison, compare
 from catchment.schemas.describing import Description, describe
 from catchment.schemas.registry import Schema
 from catchment.schemas.shape import Leaf, Struct
-from catchment.web.catalogue import Entry
-from catchment.web.cataloguefields import FieldTree
+from catchment.web.catalogue.entries import Entry
+from catchment.web.catalogue.fields import FieldTree
 
 if TYPE_CHECKING:
     from catchment.schemas.registry import Registry
