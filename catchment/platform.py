@@ -20,6 +20,7 @@ from catchment.events import Events
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.framed.settings import FramedSettings
 from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from catchment.ingestion.inspection.receipts import Receipts
     from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
+    from catchment.objects.port import ObjectStore
     from catchment.query.port import QueryEngine
     from catchment.schemas.adding import Added
     from catchment.schemas.live import LiveRegistry
@@ -75,6 +77,7 @@ SECTIONS: dict[str, type] = {
     "loader": LoaderSettings,
     "ledger": LedgerSettings,
     "landfill": LandfillSettings,
+    "framed": FramedSettings,
     "sql": SqlSettings,
     "console": ConsoleSettings,
     "simulate": SimulateSettings,
@@ -112,6 +115,20 @@ class Platform:
 
     def landfill(self) -> Landfill:
         return self._landfill
+
+    def objects(self) -> ObjectStore:
+        from catchment.objects.open import open_objects
+
+        return open_objects(self.config.section(ObjectsSettings).url, self.home)
+
+    def log_name(self) -> str:
+        """The log's name in keys of the framed lake: that of a log of this machine is made once, a log that many
+        machines share is called by its scheme."""
+        from catchment.ingestion.landfill.archiver import edge_name
+
+        named = self.config.section(FramedSettings).log_name
+        scheme = self.config.section(LogSettings).url.partition(":")[0]
+        return named or (edge_name(self.home) if scheme == "file" else scheme)
 
     def engine(self) -> QueryEngine:
         return self._engine
@@ -197,9 +214,8 @@ class Platform:
     @cached_property
     def _landfill(self) -> Landfill:
         from catchment.ingestion.landfill.shelf import Landfill
-        from catchment.objects.open import open_objects
 
-        return Landfill(open_objects(self.config.section(ObjectsSettings).url, self.home))
+        return Landfill(self.objects())
 
     @cached_property
     def _engine(self) -> QueryEngine:
@@ -209,13 +225,12 @@ class Platform:
 
     @cached_property
     def _schemas(self) -> LiveRegistry:
-        from catchment.objects.open import open_objects
         from catchment.schemas.live import open_live
 
         return open_live(
             self.config.section(SchemaSettings),
             self.home,
-            lambda: open_objects(self.config.section(ObjectsSettings).url, self.home),
+            self.objects,
             self.clock,
             self.events("schemas"),
         )

@@ -13,6 +13,7 @@ from catchment.events import Events
 from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.edge.settings import EdgeSettings
+from catchment.ingestion.framed.settings import FramedSettings
 from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
@@ -32,7 +33,7 @@ def specs(platform: Platform) -> list[ServiceSpec]:
         raise BadConfig("[edge] port is 0 with several workers, which share one port; name a port")
     names = [("edge", number) for number in range(edge.workers)]
     names += [("loader", number) for number in range(loader.processes)]
-    names += [("archiver", 0), ("ledger", 0), ("console", 0)]
+    names += [("archiver", 0), ("framed", 0), ("ledger", 0), ("console", 0)]
     return [
         ServiceSpec(f"{kind}-{number}", (*platform.command, "run", kind, "--number", str(number)), stop_within_s=60.0)
         for kind, number in names
@@ -55,6 +56,7 @@ def run(platform: Platform, kind: str, number: int) -> None:
         "edge": _run_edge,
         "loader": _run_loader,
         "archiver": _run_archiver,
+        "framed": _run_framed,
         "ledger": _run_ledger,
         "console": _run_console,
     }
@@ -168,6 +170,36 @@ def _run_archiver(platform: Platform, number: int, events: Events) -> None:
         with runtime.announcing(platform.home, announcement, events) as announce:
             announce(0)
             archiver.run()
+
+
+def _run_framed(platform: Platform, number: int, events: Events) -> None:
+    from catchment.ingestion.framed.writer import FramedWriter
+
+    settings = platform.config.section(FramedSettings)
+    schemas = platform.schemas()
+    schemas.watch()
+    writer = FramedWriter(
+        settings,
+        platform.log_name(),
+        platform.log(),
+        platform.objects(),
+        lambda: schemas.current,
+        platform.clock,
+        events,
+        is_first=number == 0,
+    )
+    runtime.on_stop_signal(writer.stop)
+
+    def waits() -> list[Finding]:
+        return [Finding("framed_waits", WARNING, writer.last_error)] if writer.last_error else []
+
+    checks = {"ship": waits, "schemas": schemas.check}
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), checks) as admin:
+        announcement = _run_file(platform, "framed", number, "", admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            announce(0)
+            writer.run()
+    schemas.close()
 
 
 def _run_console(platform: Platform, number: int, events: Events) -> None:

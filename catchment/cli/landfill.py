@@ -244,7 +244,7 @@ def _by_object(indexes: list[Index]) -> list[dict[str, Any]]:
 def _messages(platform: Platform, place: str) -> Iterator[Framed | Damage]:
     from io import BytesIO
 
-    from catchment.ingestion.landfill.archives import read_file
+    from catchment.archives import read_file
 
     path = Path(place)
     if path.is_file():

@@ -54,10 +54,16 @@ class LogSettings:
         minimum=0,
     )
     stream_max_age_s: float = option(
-        2 * _DAY_S, "Decoded, error, duplicate and deferred records older than this go.", unit="seconds", minimum=60
+        2 * _DAY_S,
+        "Error, duplicate and deferred records older than this go; decoded ones once the framed lake has them too.",
+        unit="seconds",
+        minimum=60,
     )
     stream_max_bytes: int = option(
-        1024**3, "Decoded, error, duplicate and deferred records beyond this size, each, go.", unit="bytes", minimum=0
+        1024**3,
+        "Error, duplicate and deferred records beyond this size, each, go; decoded ones as above.",
+        unit="bytes",
+        minimum=0,
     )
 
 
@@ -65,6 +71,8 @@ def retention_of(settings: LogSettings, topic: str) -> Retention:
     """The rule for `topic` when it was created without one; topics that the platform does not know are kept."""
     if topic == "raw":
         return Retention(settings.raw_max_bytes, settings.raw_max_age_s, ("loader", "archiver"))
+    if topic == "decoded":
+        return Retention(settings.stream_max_bytes, settings.stream_max_age_s, ("framed",))
     if topic in _STREAMS:
         return Retention(settings.stream_max_bytes, settings.stream_max_age_s)
     return Retention()

@@ -32,7 +32,7 @@ from catchment.producers.connection import Address
 from catchment.service import READY_FD
 from catchment.torture.schedule import EVERYTHING, SUPERVISOR
 
-SERVICES = ("edge-0", "edge-1", "loader-0", "loader-1", "archiver-0", "ledger-0", "console-0")
+SERVICES = ("edge-0", "edge-1", "loader-0", "loader-1", "archiver-0", "framed-0", "ledger-0", "console-0")
 PARTITIONS = 2
 READY_WITHIN_S, STOPS_WITHIN_S = 120.0, 120.0
 UNMOUNTED_WITHIN_S = 20.0

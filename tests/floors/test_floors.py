@@ -21,6 +21,7 @@ LONGEST_FILE = 400
 FLOORS = (
     {
         "",
+        "archives",
         "errors",
         "clock",
         "config",
@@ -35,13 +36,13 @@ FLOORS = (
         "directories",
         "units",
     },
-    {"log", "objects", "schemas", "lake", "query", "database"},
+    {"log", "objects", "schemas", "lake", "query", "database", "datasets"},
     {"ingestion", "producers"},
     {"observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
 )
 """Words, shared ground, stages, assembly: the folders and modules directly in `catchment/` ("" is its own file)."""
 
-NEIGHBOURS = {("lake", "schemas"), ("query", "lake"), ("schemas", "objects")}
+NEIGHBOURS = {("lake", "schemas"), ("query", "lake"), ("schemas", "objects"), ("datasets", "objects")}
 """Who may import whom on the same floor, where floors keep their parts apart (shared ground and stages)."""
 
 HEAVY = (

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 import zstandard
 
+from catchment.archives import read_file, unsnap
 from catchment.errors import Corrupt
 from catchment.framing import Damage, Framed, frame
-from catchment.ingestion.landfill.archives import read_file, unsnap
 from tests.landfill import yard
 
 MESSAGES = [yard.raw_record(number, yard.START_NS + number) for number in range(50)]

@@ -66,5 +66,6 @@ def test_each_setting_has_a_default_that_its_own_rule_takes(tmp_path: Path) -> N
 def test_the_platforms_topics_expire_and_submissions_wait_for_the_loader() -> None:
     settings = LogSettings()
     assert retention_of(settings, "raw") == Retention(20 * 1024**3, 7 * 86_400.0, ("loader", "archiver"))
-    assert retention_of(settings, "decoded") == retention_of(settings, "errors") == Retention(1024**3, 2 * 86_400.0)
+    assert retention_of(settings, "decoded") == Retention(1024**3, 2 * 86_400.0, ("framed",))
+    assert retention_of(settings, "errors") == Retention(1024**3, 2 * 86_400.0)
     assert retention_of(settings, "another") == Retention()

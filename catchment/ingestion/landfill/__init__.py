@@ -11,5 +11,5 @@ partition follow each other without gap or overlap, whatever crashes where.
 
 An index seals its object: readers (`shelf.py`) list indexes, and an object without one does not exist for them. The
 group `archiver` holds the log's retention, so what is not archived is not trimmed. `layout.py` names keys and indexes,
-`archives.py` reads files of other layouts, of this platform and of its ancestors.
+`catchment/archives.py` reads files of other layouts, of this platform and of its ancestors.
 """

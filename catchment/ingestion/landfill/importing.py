@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from catchment import message
+from catchment.archives import read_file
 from catchment.framing import Damage, Framed
-from catchment.ingestion.landfill.archives import read_file
 from catchment.ingestion.landfill.packing import Pack, look
 from catchment.ingestion.landfill.shelf import Landfill
 from catchment.log.port import Record, TopicPartition

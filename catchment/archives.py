@@ -1,4 +1,4 @@
-"""Files of framed messages in any layout that the landfill has ever had.
+"""Files of framed messages in any layout that the landfill or the framed lake has ever had.
 
 | layout | told by |
 |---|---|
