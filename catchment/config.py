@@ -1,5 +1,8 @@
 """Configuration: `catchment.toml`, then `CATCHMENT_<SECTION>__<KEY>` variables, read once at start and frozen.
 
+A setting that is a table of texts (`Pairs`, for the options of another's library) takes dotted names in the file, and
+one variable for each: `CATCHMENT_LOG__KAFKA__SASL_PASSWORD` is `sasl.password` in `[log.kafka]`.
+
 Each section is a frozen dataclass declared beside its user with `option(...)`; this module only knows how to fill
 them. Unknown sections and keys, and values of the wrong type or out of range, stop the start with advice. `Origin`
 remembers where each value came from, for `catchment config`.
@@ -19,6 +22,8 @@ from typing import Any, TypeVar, cast, get_type_hints
 from catchment.errors import BadConfig
 
 T = TypeVar("T")
+Pairs = tuple[tuple[str, str], ...]
+"""Names and texts of a table, sorted by name."""
 _ADVICE = "see `catchment config` for all settings"
 _KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
@@ -35,8 +40,9 @@ def option(
 ) -> Any:
     """A setting of a section dataclass: its default, one sentence, and its rule.
 
-    `check` returns what is wrong with a value, or None. A `secret` is printed starred. Texts, numbers, booleans and
-    `tuple[str, ...]` (a list in TOML, comma-separated in a variable) are the types that a setting may have.
+    `check` returns what is wrong with a value, or None. A `secret` is printed starred. Texts, numbers, booleans,
+    `tuple[str, ...]` (a list in TOML, comma-separated in a variable) and `Pairs` (a table) are the types that a setting
+    may have.
     """
     metadata = {"help": help, "unit": unit, "min": minimum, "max": maximum, "secret": secret, "check": check}
     return field(default=default, metadata=metadata)
@@ -61,9 +67,16 @@ class Setting:
 
     @property
     def shown(self) -> str:
+        return ", ".join(self.plain) if isinstance(self.value, tuple) else str(self.plain)
+
+    @property
+    def plain(self) -> Any:
+        """The value for JSON, secrets starred."""
         if self.secret and self.value:
             return "*****"
-        return ", ".join(self.value) if isinstance(self.value, tuple) else str(self.value)
+        if isinstance(self.value, tuple):
+            return [item if isinstance(item, str) else _shown_pair(*item) for item in self.value]
+        return self.value
 
 
 class Config:
@@ -106,9 +119,15 @@ def load(
         if not variable.startswith("CATCHMENT_") or "__" not in variable:
             continue
         section, _, name = variable.removeprefix("CATCHMENT_").lower().partition("__")
+        name, _, part = name.partition("__")
         _refuse_unknown(f"{variable}: section", [section], declared)
         _refuse_unknown(f"{variable}: key", [name], {f.name: f for f in fields(declared[section])})
-        given[section, name] = (text, variable)
+        if part:
+            above, origin = given.get((section, name), ({}, ""))
+            table = {**(_flat(above) if isinstance(above, dict) else {}), part.replace("_", "."): text}
+            given[section, name] = (table, f"{origin}, {variable}" if origin else variable)
+        else:
+            given[section, name] = (text, variable)
     filled: dict[type, Any] = {}
     settings: list[Setting] = []
     for section, kind in declared.items():
@@ -145,7 +164,32 @@ def _refuse_unknown(where: str, names: Any, known: Mapping[str, Any]) -> None:
             raise BadConfig(f"{where} `{name}` is unknown; {advice}")
 
 
+def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """A table of TOML with its dotted names, which TOML takes for tables in tables, written out again."""
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        found |= _flat(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+    return found
+
+
+def _shown_pair(name: str, text: str) -> str:
+    is_secret = any(word in name for word in ("password", "secret", "key", "pem", "config", "token"))
+    return f"{name}={'*****' if is_secret and text else text}"
+
+
+def _pairs(raw: Any, where: str) -> Pairs:
+    if not isinstance(raw, dict):
+        raise BadConfig(f"{where} is {raw!r}, must be a table of names and texts, or one variable for each name")
+    texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in _flat(raw).items()}
+    for name, value in texts.items():
+        if not isinstance(value, str | int | float):
+            raise BadConfig(f"{where}: {name} is {value!r}, must be a text or a number")
+    return tuple(sorted((name, str(value)) for name, value in texts.items()))
+
+
 def _typed(raw: Any, kind: Any, where: str) -> Any:
+    if kind == Pairs:
+        return _pairs(raw, where)
     if kind == tuple[str, ...]:
         items = [item.strip() for item in raw.split(",") if item.strip()] if isinstance(raw, str) else raw
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):

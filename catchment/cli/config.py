@@ -42,7 +42,7 @@ def _row(setting: Setting) -> dict[str, str | int | float | bool | list[str] | N
     return {
         "section": setting.section,
         "name": setting.name,
-        "value": setting.shown if setting.secret else setting.value,
+        "value": setting.plain,
         "default": None if setting.secret else setting.default,
         "origin": setting.origin,
         "unit": setting.unit,

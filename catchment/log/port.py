@@ -10,7 +10,8 @@ A consumer is a member of a *group*: the partitions of its topics are shared out
 exactly one. What a member has committed is where the next owner starts. A crash between handling and commit repeats
 records, so whoever must not repeat keeps the offsets together with the results (as the lake does).
 
-Backends: `embedded` (files on this machine). The contract suite in `tests/log` runs over each.
+Backends: `embedded` (files on this machine), `kafka` (whose package text says what it does not promise). The contract
+suite in `tests/log` runs over each.
 """
 
 from __future__ import annotations

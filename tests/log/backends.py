@@ -1,8 +1,12 @@
-"""The backends that the contract suite runs over, one entry each; it opens a new or an existing log in a folder."""
+"""The backends that the contract suite runs over, one entry each; it opens a new or an existing log in a folder.
+
+On Kafka a folder is a prefix of the topics' names, on the session's broker.
+"""
 
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,7 @@ class Backend:
 
     name: str
     open: Callable[[Path], Log]
+    fences_writers: bool = True
 
 
 def _open_embedded(folder: Path) -> Log:
@@ -30,4 +35,19 @@ def _open_embedded(folder: Path) -> Log:
     return open_log(settings, folder, SystemClock(), Events("test", io.StringIO()))
 
 
-BACKENDS = [Backend("embedded", _open_embedded)]
+EMBEDDED = Backend("embedded", _open_embedded)
+NAMES = ("embedded", "kafka")
+
+
+def kafka_settings(server: str, folder: Path) -> LogSettings:
+    """A log of its own on the broker."""
+    url = f"kafka://{server}/test-{zlib.crc32(bytes(folder)):08x}"
+    soon = (("topic.metadata.refresh.interval.ms", "300"),)
+    return LogSettings(url, session_timeout_s=6.0, max_queue_bytes=16 * 1024 * 1024, kafka=soon)
+
+
+def kafka_backend(server: str) -> Backend:
+    def open_kafka(folder: Path) -> Log:
+        return open_log(kafka_settings(server, folder), folder, SystemClock(), Events("test", io.StringIO()))
+
+    return Backend("kafka", open_kafka, fences_writers=False)

@@ -33,7 +33,13 @@ class DatabaseSettings:
     password: str = config.option("", "Password of the database.", secret=True)
 
 
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    options: tuple[tuple[str, str], ...] = config.option((), "Options for another's library.")
+
+
 DECLARED: dict[str, type] = {"edge": EdgeSettings, "database": DatabaseSettings}
+BROKER: dict[str, type] = {"broker": BrokerSettings}
 
 
 @pytest.fixture
@@ -184,3 +190,25 @@ def test_a_section_is_frozen(file: Path) -> None:
     edge = config.load(DECLARED, environment={}).section(EdgeSettings)
     with pytest.raises(AttributeError):
         edge.port = 1  # type: ignore[misc]
+
+
+def test_a_table_takes_dotted_names_and_a_variable_for_each(file: Path) -> None:
+    file.write_text('[broker.options]\nsasl.username = "me"\nsocket.timeout.ms = 10\ntls.on = true\n')
+    loaded = config.load(BROKER, environment={"CATCHMENT_BROKER__OPTIONS__SASL_PASSWORD": "s3cret"})
+    pairs = (("sasl.password", "s3cret"), ("sasl.username", "me"), ("socket.timeout.ms", "10"), ("tls.on", "true"))
+    assert loaded.section(BrokerSettings).options == pairs
+    assert loaded.settings[0].shown == "sasl.password=*****, sasl.username=me, socket.timeout.ms=10, tls.on=true"
+    assert loaded.settings[0].origin == "catchment.toml, CATCHMENT_BROKER__OPTIONS__SASL_PASSWORD"
+
+
+def test_a_variable_overrides_one_name_of_a_table(file: Path) -> None:
+    file.write_text('[broker]\noptions = { a.b = "file", c = "kept" }\n')
+    loaded = config.load(BROKER, environment={"CATCHMENT_BROKER__OPTIONS__A_B": "variable"})
+    assert loaded.section(BrokerSettings).options == (("a.b", "variable"), ("c", "kept"))
+
+
+@pytest.mark.parametrize("text", ['options = "a=b"', "options = { a = [1] }"])
+def test_what_is_no_table_of_texts_is_refused(file: Path, text: str) -> None:
+    file.write_text(f"[broker]\n{text}\n")
+    with pytest.raises(BadConfig, match="options"):
+        config.load(BROKER, environment={})

@@ -27,8 +27,8 @@ from pathlib import Path
 import orjson
 
 from catchment.log.embedded.disk import Disk, make_directories
-from catchment.log.embedded.layout import checked_name
 from catchment.log.embedded.watch import LEFT, PLACED, WRITTEN
+from catchment.log.names import checked_name
 from catchment.log.port import TopicPartition
 
 CHANGES = LEFT | PLACED | WRITTEN

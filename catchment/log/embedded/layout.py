@@ -6,21 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from catchment.errors import BadConfig
 from catchment.log.port import TopicPartition
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _SEGMENT = re.compile(r"(\d{20})\.log")
 _TORN = re.compile(r"\d{20}\.torn-\d+")
-
-
-def checked_name(kind: str, name: str) -> str:
-    """`name`, if it may name a topic or a group. Raises BadConfig otherwise."""
-    if not _NAME.fullmatch(name):
-        raise BadConfig(
-            f"{kind} name {name!r}: must be 1–200 of A–Z a–z 0–9 _ . - and not begin with . or -; rename it"
-        )
-    return name
 
 
 @dataclass(frozen=True, slots=True)

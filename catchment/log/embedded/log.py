@@ -15,12 +15,13 @@ from catchment.events import Events
 from catchment.log.embedded.consumer import EmbeddedConsumer
 from catchment.log.embedded.disk import Disk
 from catchment.log.embedded.head import Head, read_head
-from catchment.log.embedded.layout import PartitionFiles, checked_name
+from catchment.log.embedded.layout import PartitionFiles
 from catchment.log.embedded.offsets import Offsets
 from catchment.log.embedded.reader import EmbeddedReader
 from catchment.log.embedded.retention import enforce
 from catchment.log.embedded.topics import Topics
 from catchment.log.embedded.writer import EmbeddedWriter
+from catchment.log.names import checked_name
 from catchment.log.port import Assignment, Bounds, Lost, Retention, TopicPartition
 from catchment.log.settings import LogSettings, retention_of
 

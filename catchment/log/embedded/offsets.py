@@ -9,8 +9,8 @@ from google_crc32c import value
 
 from catchment.errors import Corrupt, Full, Unavailable
 from catchment.log.embedded.disk import Disk, make_directories, replace_file
-from catchment.log.embedded.layout import checked_name
 from catchment.log.embedded.tail import NO_SPACE
+from catchment.log.names import checked_name
 from catchment.log.port import TopicPartition
 
 _TEXT = re.compile(rb"(\d{20}) ([0-9a-f]{8})\n")

@@ -12,7 +12,8 @@ import orjson
 from catchment.errors import BadConfig, Corrupt
 from catchment.log.embedded.disk import Disk, make_directories, replace_file
 from catchment.log.embedded.head import Head, publish
-from catchment.log.embedded.layout import PartitionFiles, checked_name
+from catchment.log.embedded.layout import PartitionFiles
+from catchment.log.names import checked_name
 from catchment.log.port import Retention, TopicPartition
 
 
