@@ -16,18 +16,20 @@ from catchment import config as configuration
 from catchment.clock import Clock, SystemClock
 from catchment.config import Config, option
 from catchment.database.settings import DatabaseSettings
+from catchment.errors import BadConfig
 from catchment.events import Events
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.framed.settings import FramedSettings
+from catchment.ingestion.forwarder.settings import ForwarderSettings
 from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import CatalogSettings, LakeSettings, ObjectsSettings
 from catchment.log.port import Log
-from catchment.log.settings import LogSettings
+from catchment.log.settings import LogSettings, is_kafka
 from catchment.producers.settings import SimulateSettings
 from catchment.query.settings import SqlSettings
 from catchment.schemas.settings import SchemaSettings
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
     from catchment.objects.port import ObjectStore
+    from catchment.log.kafka.log import KafkaLog
     from catchment.query.port import QueryEngine
     from catchment.schemas.adding import Added
     from catchment.schemas.live import LiveRegistry
@@ -70,6 +73,7 @@ SECTIONS: dict[str, type] = {
     "database": DatabaseSettings,
     "schemas": SchemaSettings,
     "edge": EdgeSettings,
+    "forwarder": ForwarderSettings,
     "geo": GeoSettings,
     "decoder": DecoderSettings,
     "deduplication": DeduplicationSettings,
@@ -109,6 +113,36 @@ class Platform:
 
     def log(self) -> Log:
         return self._log
+
+    def edge_log(self) -> Log:
+        """What an edge of this home writes to: the log where that is in files, else one on its own disk."""
+        return self._edge_log if self.is_forwarded else self._log
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether the log is elsewhere, so that what edges accept has to be forwarded."""
+        return is_kafka(self.config.section(LogSettings))
+
+    def log_name(self) -> str:
+        """The log's name in the landfill: the cluster's, or that of this home."""
+        from catchment.ingestion.landfill.archiver import cluster_name, edge_name
+
+        if not self.is_forwarded:
+            return edge_name(self.home)
+        log = self.kafka()
+        return cluster_name(log.cluster(), log.broker.named(""))
+
+    def kafka(self) -> KafkaLog:
+        """The log, where it is on Kafka."""
+        from catchment.log.kafka.log import KafkaLog
+
+        log = self.log()
+        if not isinstance(log, KafkaLog):
+            raise BadConfig(
+                f"[log] url is {self.config.section(LogSettings).url!r}: nothing is forwarded there, the loader reads "
+                "what the edge writes; set it to `kafka://…`, or run no forwarder"
+            )
+        return log
 
     def lake(self) -> Lake:
         return self._lake
@@ -190,6 +224,14 @@ class Platform:
 
         self.home.mkdir(parents=True, exist_ok=True)
         return open_log(self.config.section(LogSettings), self.home, self.clock, self.events("log"))
+
+    @cached_property
+    def _edge_log(self) -> Log:
+        from catchment.log.open import open_edge_log
+
+        self.home.mkdir(parents=True, exist_ok=True)
+        url, settings = self.config.section(EdgeSettings).log, self.config.section(LogSettings)
+        return open_edge_log(url, settings, self.home, self.clock, self.events("log"))
 
     @cached_property
     def _lake(self) -> Lake:

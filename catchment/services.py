@@ -14,11 +14,13 @@ from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.edge.settings import EdgeSettings
 from catchment.ingestion.framed.settings import FramedSettings
+from catchment.ingestion.forwarder.settings import ForwarderSettings
 from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import LakeSettings
+from catchment.log.settings import LogSettings
 from catchment.platform import Platform
 from catchment.supervisor import ServiceSpec
 from catchment.web.settings import ConsoleSettings
@@ -32,6 +34,7 @@ def specs(platform: Platform) -> list[ServiceSpec]:
     if edge.port == 0 and edge.workers > 1:
         raise BadConfig("[edge] port is 0 with several workers, which share one port; name a port")
     names = [("edge", number) for number in range(edge.workers)]
+    names += [("forwarder", 0)] if platform.is_forwarded else []
     names += [("loader", number) for number in range(loader.processes)]
     names += [("archiver", 0), ("framed", 0), ("ledger", 0), ("console", 0)]
     return [
@@ -54,6 +57,7 @@ def run(platform: Platform, kind: str, number: int) -> None:
     runtime.die_with_parent()
     runners: Mapping[str, Callable[[Platform, int, Events], None]] = {
         "edge": _run_edge,
+        "forwarder": _run_forwarder,
         "loader": _run_loader,
         "archiver": _run_archiver,
         "framed": _run_framed,
@@ -67,11 +71,27 @@ def _run_edge(platform: Platform, number: int, events: Events) -> None:
     from catchment.ingestion.edge.worker import EdgeWorker, run_worker
 
     settings = platform.config.section(EdgeSettings)
-    worker = EdgeWorker(settings, number, platform.log(), platform.clock, events, directory=platform.home)
+    worker = EdgeWorker(settings, number, platform.edge_log(), platform.clock, events, directory=platform.home)
     with runtime.admin("127.0.0.1", _port(settings.admin_port, number), worker.checks) as admin:
         announcement = _run_file(platform, "edge", number, settings.host, admin.port)
         with runtime.announcing(platform.home, announcement, events) as announce:
             run_worker(worker, on_ready=announce)
+
+
+def _run_forwarder(platform: Platform, number: int, events: Events) -> None:
+    from catchment.ingestion.forwarder.loop import Forwarder
+
+    settings = platform.config.section(ForwarderSettings)
+    log, partitions = platform.kafka(), platform.config.section(LogSettings).partitions
+    forwarder = Forwarder(
+        settings, platform.edge_log(), lambda: log.open_keyed("raw", partitions), platform.clock, events
+    )
+    runtime.on_stop_signal(forwarder.stop)
+    with runtime.admin("127.0.0.1", _port(settings.admin_port, number), {"forward": forwarder.check}) as admin:
+        announcement = _run_file(platform, "forwarder", number, "", admin.port)
+        with runtime.announcing(platform.home, announcement, events) as announce:
+            announce(0)
+            forwarder.run()
 
 
 def _run_loader(platform: Platform, number: int, events: Events) -> None:
@@ -148,12 +168,12 @@ def _run_ledger(platform: Platform, number: int, events: Events) -> None:
 
 
 def _run_archiver(platform: Platform, number: int, events: Events) -> None:
-    from catchment.ingestion.landfill.archiver import Archiver, edge_name
+    from catchment.ingestion.landfill.archiver import Archiver
 
     settings = platform.config.section(LandfillSettings)
     archiver = Archiver(
         settings,
-        edge_name(platform.home),
+        platform.log_name(),
         platform.log(),
         platform.landfill(),
         platform.clock,

@@ -75,12 +75,11 @@ def replay(
 
 
 def _records(platform: Platform, selection: Selection) -> Records:
-    from catchment.ingestion.landfill.archiver import edge_name
     from catchment.ingestion.replay.records import ErrorRecords, LandfillRecords
 
     if selection.errors_only:
         return ErrorRecords(selection, platform.engine())
-    return LandfillRecords(selection, platform.landfill(), platform.log(), edge_name(platform.home))
+    return LandfillRecords(selection, platform.landfill(), platform.log(), platform.log_name())
 
 
 def _replay(platform: Platform, selection: Selection, is_dry: bool) -> Replay:

@@ -37,7 +37,9 @@ def up(platform: Platform, quiet: bool) -> None:
 
 
 @click.command()
-@click.argument("service", type=click.Choice(["edge", "loader", "archiver", "framed", "ledger", "console"]))
+@click.argument(
+    "service", type=click.Choice(["edge", "forwarder", "loader", "archiver", "framed", "ledger", "console"])
+)
 @click.option(
     "--number", type=click.IntRange(min=0), default=0, help="Which edge worker, loader or archiver this is, from 0."
 )

@@ -27,7 +27,7 @@ class Running:
         self.home = folder / "home"
         self.printed = folder / "up.log"
         self._folder = folder
-        self._environment = {
+        self.environment = {
             **os.environ,
             "CATCHMENT_HOME__PATH": str(self.home),
             "CATCHMENT_EDGE__PORT": "0",
@@ -41,7 +41,7 @@ class Running:
             self._process = subprocess.Popen(
                 [*COMMAND, "up"],
                 cwd=self._folder,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=printed,
@@ -68,7 +68,7 @@ class Running:
         ran = subprocess.run(
             [*COMMAND, "sql", "--format", "json", query],
             cwd=self._folder,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,

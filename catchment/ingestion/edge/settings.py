@@ -54,6 +54,10 @@ class EdgeSettings:
     admin_port: int = option(
         0, "Port of the first worker's health and metrics; the next ones add 1. 0 picks free ports.", minimum=0
     )
+    log: str = option(
+        "file:log",
+        "Where the edge keeps what it accepts when `[log] url` is not `file:`: a directory on its own disk.",
+    )
     workers: int = option(
         1, "Worker processes; they share the port, and each owns a partition of topic raw.", minimum=1, maximum=64
     )

@@ -7,6 +7,7 @@ what is not shipped, and the lag shows.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import socket
@@ -62,7 +63,7 @@ class Archiver:
         is_first: bool = True,
         at: Callable[[str], None] = lambda point: None,
     ) -> None:
-        """`name` is this log's (`edge_name`); the first archiver also deletes old objects."""
+        """`name` is this log's (`edge_name`, `cluster_name`); the first archiver also deletes old objects."""
         self._settings = settings
         self._name = name
         self._log = log
@@ -212,3 +213,8 @@ def edge_name(home: Path) -> str:
         finally:
             fresh.unlink()
     return path.read_text().strip()
+
+
+def cluster_name(cluster: str, prefix: str) -> str:
+    """The name of a log on Kafka in the landfill: whichever machine ships, the same records get the same keys."""
+    return f"kafka-{hashlib.sha256(f'{cluster}/{prefix}'.encode()).hexdigest()[:12]}"

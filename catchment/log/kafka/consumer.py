@@ -260,8 +260,8 @@ class KafkaConsumer:
         self._drop(places)
         names = ", ".join(str(self._source(place.topic, place.partition)) for place in places)
         self._failure = self._failure or Fenced(
-            f"group {self._group}: {names} went to other members, this one was silent too long; start again from what "
-            "is committed"
+            f"group {self._group}: {names} went to other members, since the brokers did not hear from this one for "
+            "[log] session_timeout_s, or were away; start again from what is committed"
         )
 
     def _drop(self, places: Sequence[KafkaPartition]) -> None:

@@ -10,6 +10,7 @@ from catchment.errors import Closed
 from catchment.events import Events
 from catchment.log.kafka.broker import Broker
 from catchment.log.kafka.consumer import KafkaConsumer
+from catchment.log.kafka.keyed import KeyedSender
 from catchment.log.kafka.reader import Clients, KafkaReader
 from catchment.log.kafka.sender import Sender
 from catchment.log.kafka.topics import Topics
@@ -85,6 +86,11 @@ class KafkaLog:
                 on_lost,
             )
         )
+
+    def open_keyed(self, topic: str, partitions: int) -> KeyedSender:
+        """What sends to the topic by document id; the topic is made, or grown, first. Raises Unavailable."""
+        self.create(topic, partitions)
+        return KeyedSender(self.broker, topic, self._topics.largest(topic))
 
     def enforce(self) -> None:
         """The brokers do."""
