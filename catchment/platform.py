@@ -150,10 +150,14 @@ class Platform:
     def landfill(self) -> Landfill:
         return self._landfill
 
+    @property
+    def objects_url(self) -> str:
+        return self.config.section(ObjectsSettings).url
+
     def objects(self) -> ObjectStore:
         from catchment.objects.open import open_objects
 
-        return open_objects(self.config.section(ObjectsSettings).url, self.home)
+        return open_objects(self.objects_url, self.home)
 
     def log_name(self) -> str:
         """The log's name in keys of the framed lake: that of a log of this machine is made once, a log that many

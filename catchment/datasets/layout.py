@@ -56,10 +56,10 @@ def component(value: str) -> str:
 
 
 def asked(dimension: str, value: object) -> str:
-    """The folder's name that a question's value means: days may be dates, or written with hyphens."""
+    """The folder's name that a question's value means. Days may be dates, or written with hyphens; None is UNKNOWN."""
     if isinstance(value, date):
         return value.strftime("%Y%m%d")
-    text = str(value)
+    text = "" if value is None else str(value)
     if dimension in ("date", "submissionDate") and _DAY.fullmatch(text):
         return text.replace("-", "")
     return component(text)

@@ -38,7 +38,7 @@ FLOORS = (
     },
     {"log", "objects", "schemas", "lake", "query", "database", "datasets"},
     {"ingestion", "producers"},
-    {"observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
+    {"dataset", "observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
 )
 """Words, shared ground, stages, assembly: the folders and modules directly in `catchment/` ("" is its own file)."""
 
