@@ -30,6 +30,7 @@ from catchment.ingestion.loader.settings import LoaderSettings
 from catchment.lake.settings import CatalogSettings, LakeSettings, ObjectsSettings
 from catchment.log.port import Log
 from catchment.log.settings import LogSettings, is_kafka
+from catchment.objects.settings import S3Settings
 from catchment.producers.settings import SimulateSettings
 from catchment.query.settings import SqlSettings
 from catchment.schemas.settings import SchemaSettings
@@ -68,6 +69,7 @@ SECTIONS: dict[str, type] = {
     "supervisor": SupervisorSettings,
     "log": LogSettings,
     "objects": ObjectsSettings,
+    "s3": S3Settings,
     "catalog": CatalogSettings,
     "lake": LakeSettings,
     "database": DatabaseSettings,
@@ -157,7 +159,7 @@ class Platform:
     def objects(self) -> ObjectStore:
         from catchment.objects.open import open_objects
 
-        return open_objects(self.objects_url, self.home)
+        return open_objects(self.objects_url, self.home, self.config.section(S3Settings))
 
     def log_name(self) -> str:
         """The log's name in keys of the framed lake: that of a log of this machine is made once, a log that many

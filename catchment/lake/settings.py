@@ -24,7 +24,8 @@ class ObjectsSettings:
     """Section `[objects]`."""
 
     url: str = option(
-        "file:objects", "Where tables and archived files are: `file:` and a directory (relative to the home)."
+        "file:objects",
+        "Where tables and archived files are: `file:` and a directory (relative to the home), or `s3://bucket/prefix`.",
     )
 
 

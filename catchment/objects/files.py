@@ -72,6 +72,9 @@ class FileObjects:
         except OSError as error:
             raise _refused(f"deleting {key}", error) from error
 
+    def retain(self, prefix: str, days: int) -> bool:
+        return False  # a directory deletes nothing by itself
+
     def _below(self, folder: str, start: str) -> Iterator[Stored]:
         try:
             with os.scandir(self._root / folder) as entries:

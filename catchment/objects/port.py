@@ -1,7 +1,7 @@
 """The `ObjectStore` port: what every backend promises. A *key* is a path of names joined by `/`; an *object* is bytes
 under a key, put whole and never changed.
 
-Backends: `files` (a directory of this machine). The contract suite in `tests/objects` runs over each.
+Backends: `files` (a directory of this machine), `s3` (a bucket). The contract suite in `tests/objects` runs over each.
 """
 
 from __future__ import annotations
@@ -36,4 +36,9 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object; one that is gone already is deleted."""
+        ...
+
+    def retain(self, prefix: str, days: int) -> bool:
+        """Have the store itself delete objects below `prefix` once they are `days` days old; whether it does from now
+        on. False: the caller deletes them. Cheap to repeat; the last call for a prefix counts."""
         ...

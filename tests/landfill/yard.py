@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 
 from catchment import message
@@ -21,7 +23,10 @@ from catchment.log.open import open_log
 from catchment.log.port import Log, TopicPartition
 from catchment.log.settings import LogSettings
 from catchment.objects.open import open_objects
+from catchment.objects.port import ObjectStore
+from catchment.objects.settings import S3Settings
 from tests import dying
+from tests.buckets import Bucket
 
 PARTITIONS = 2
 HOURS = 3
@@ -58,7 +63,20 @@ def records_of(partition: int, count: int) -> list[bytes]:
 def open_yard(home: Path, clock: Clock | None = None) -> tuple[Log, Landfill]:
     clock, events = clock or SystemClock(), Events("test", io.StringIO())
     log = open_log(LogSettings(min_free_bytes=0, segment_bytes=4096), home, clock, events)
-    return log, Landfill(open_objects("file:objects", home))
+    return log, Landfill(open_store(home))
+
+
+def use(home: Path, bucket: Bucket) -> None:
+    """From now on the objects of this home are in the bucket."""
+    (home / "bucket.json").write_text(json.dumps({"url": bucket.url, "settings": asdict(bucket.settings)}))
+
+
+def open_store(home: Path) -> ObjectStore:
+    named = home / "bucket.json"
+    if not named.exists():
+        return open_objects("file:objects", home)
+    document = json.loads(named.read_text())
+    return open_objects(document["url"], home, S3Settings(**document["settings"]))
 
 
 def fill(home: Path, count: int) -> dict[str, list[bytes]]:
@@ -139,5 +157,5 @@ def check(home: Path, written: dict[str, list[bytes]]) -> None:
                 held[index.source][record.offset] = record.payload
     for source, payloads in written.items():
         assert held[source] == dict(enumerate(payloads)), source
-    objects = [path.name for path in (home / "objects" / "landfill").rglob("*") if path.is_file()]
+    objects = [stored.key for stored in open_store(home).list("landfill/")]
     assert len(objects) == 2 * len({name.split(".heka")[0].split(".index")[0] for name in objects})

@@ -10,14 +10,26 @@ import pytest
 from catchment.errors import BadConfig, Missing, Unavailable
 from catchment.objects.open import open_objects
 from catchment.objects.port import ObjectStore
+from catchment.objects.settings import S3Settings
+from tests.buckets import Bucket
 
-BACKENDS = ["file:objects"]
+BACKENDS = ["file", "s3"]
+Place = tuple[str, S3Settings | None]
 _children = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
-    return open_objects(request.param, tmp_path)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Where a store is: its URL and how it is reached."""
+    if request.param == "file":
+        return "file:objects", None
+    bucket: Bucket = request.getfixturevalue("bucket")
+    return bucket.url, bucket.settings
+
+
+@pytest.fixture
+def store(place: Place, tmp_path: Path) -> ObjectStore:
+    return open_objects(place[0], tmp_path, place[1])
 
 
 def test_what_is_put_is_got_and_listed(store: ObjectStore) -> None:
@@ -50,22 +62,21 @@ def test_what_is_deleted_is_gone_and_may_be_put_again(store: ObjectStore) -> Non
     assert store.put("key", b"second")
 
 
-def put_all(home: Path, url: str, content: bytes, keys: int) -> None:
-    store = open_objects(url, home)
+def put_all(home: Path, place: Place, content: bytes, keys: int) -> None:
+    store = open_objects(place[0], home, place[1])
     won = sum(store.put(f"race/{number}", content) for number in range(keys))
     (home / content.decode()).write_text(str(won))
 
 
-@pytest.mark.parametrize("url", BACKENDS)
-def test_of_two_processes_that_put_a_key_one_wins(tmp_path: Path, url: str) -> None:
+def test_of_two_processes_that_put_a_key_one_wins(tmp_path: Path, place: Place, store: ObjectStore) -> None:
     keys = 50
-    racers = [_children.Process(target=put_all, args=(tmp_path, url, name, keys)) for name in (b"one", b"two")]
+    racers = [_children.Process(target=put_all, args=(tmp_path, place, name, keys)) for name in (b"one", b"two")]
     for racer in racers:
         racer.start()
     for racer in racers:
         racer.join()
     assert sum(int((tmp_path / name).read_text()) for name in ("one", "two")) == keys
-    assert {open_objects(url, tmp_path).get(f"race/{number}") for number in range(keys)} <= {b"one", b"two"}
+    assert {store.get(f"race/{number}") for number in range(keys)} <= {b"one", b"two"}
 
 
 def test_a_leftover_of_a_crash_is_not_listed_and_goes_with_the_next_put(tmp_path: Path) -> None:

@@ -177,6 +177,8 @@ class Archiver:
             return
         self._tidy_at_s = now_s + self._settings.upkeep_s
         try:
+            if self._landfill.is_expired_by_store(self._settings.max_age_s):
+                return
             expired = self._landfill.expire(self._clock.time_ns(), self._settings.max_age_s)
         except CatchmentError as error:
             self._events.warning("landfill_upkeep_failed", error=error)

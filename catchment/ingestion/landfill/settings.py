@@ -27,7 +27,8 @@ class LandfillSettings:
     ship_at_stop: bool = option(False, "Ship what is left when the archiver stops, however small the object.")
     max_age_s: float = option(
         30 * _DAY_S,
-        "Objects older than this are deleted; they hold addresses, so they should not live for ever.",
+        "Objects older than this are deleted; they hold addresses, so they should not live for ever. A bucket does it "
+        "by itself, by whole days.",
         unit="seconds",
         minimum=3_600,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import google_crc32c
@@ -27,8 +28,12 @@ from catchment.ingestion.landfill.packing import Pack, Sealed, look, opened
 from catchment.log.port import Record, TopicPartition
 from catchment.objects.port import ObjectStore
 
+DAY_S = 86_400
 READ_BYTES = 256 * 1024
 """Compressed bytes taken at a time; what they unpack to is held."""
+
+LISTED_APART_DAYS = 62
+"""A span of more days is found by one listing of all; each day's own would be a request to the store."""
 
 EXPIRED = metrics.counter("landfill_expired_objects_total", "Objects deleted because of their age.", "objects")
 
@@ -70,10 +75,12 @@ class Landfill:
         """Indexes of the objects that may hold records received from `since_ns` to `until_ns` (not included), in the
         order of their keys. Raises Corrupt."""
         hours = range(hour_of(since_ns), hour_of(until_ns - 1) + 2)
-        folders = {folder_of(hour).split("/")[1]: None for hour in hours}
+        folders = [PREFIX]
+        if len(hours) <= LISTED_APART_DAYS * 24:
+            folders = list(dict.fromkeys(f"{PREFIX}{folder_of(hour).split('/')[1]}/" for hour in hours))
         found = []
         for folder in folders:
-            for stored in self._objects.list(f"{PREFIX}{folder}/"):
+            for stored in self._objects.list(folder):
                 if not stored.key.endswith(INDEX) or hour_of_key(stored.key) not in hours:
                     continue
                 try:
@@ -125,6 +132,10 @@ class Landfill:
     def checks(self) -> list[Check]:
         """Readings of the landfill, the newest first. Raises Corrupt."""
         return checks(self._objects)
+
+    def is_expired_by_store(self, max_age_s: float) -> bool:
+        """Have the store itself delete what is older, by whole days; False when it cannot and `expire` must."""
+        return self._objects.retain(PREFIX, math.ceil(max_age_s / DAY_S))
 
     def expire(self, now_ns: int, max_age_s: float) -> int:
         """Delete objects whose records *and* which themselves are older than `max_age_s`; how many."""
