@@ -6,6 +6,8 @@ from pathlib import Path
 
 from catchment.datasets import dataset
 from catchment.datasets.reading import Place
+from catchment.lake.settings import ObjectsSettings
+from catchment.objects.settings import S3Settings
 from catchment.platform import Platform
 
 
@@ -20,4 +22,5 @@ class Dataset(dataset.Dataset):
         object store, of this platform's layout or of the one of 2018 (`sources.json` and `schema.json`); `config`
         another configuration file. Raises Missing, BadConfig."""
         platform = Platform.from_file(config)
-        return cls.at(Place(at or platform.objects_url, str(platform.home)), name)
+        url, s3 = at or platform.config.section(ObjectsSettings).url, platform.config.section(S3Settings)
+        return cls.at(Place(url, str(platform.home), s3), name)

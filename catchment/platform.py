@@ -21,8 +21,8 @@ from catchment.events import Events
 from catchment.ingestion.decoder.settings import DecoderSettings, GeoSettings
 from catchment.ingestion.deduplication import DeduplicationSettings
 from catchment.ingestion.edge.settings import EdgeSettings
-from catchment.ingestion.framed.settings import FramedSettings
 from catchment.ingestion.forwarder.settings import ForwarderSettings
+from catchment.ingestion.framed.settings import FramedSettings
 from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from catchment.ingestion.inspection.receipts import Receipts
     from catchment.ingestion.landfill.shelf import Landfill
     from catchment.lake.tables import Lake
-    from catchment.objects.port import ObjectStore
     from catchment.log.kafka.log import KafkaLog
+    from catchment.objects.port import ObjectStore
     from catchment.query.port import QueryEngine
     from catchment.schemas.adding import Added
     from catchment.schemas.live import LiveRegistry
@@ -126,7 +126,7 @@ class Platform:
         return is_kafka(self.config.section(LogSettings))
 
     def log_name(self) -> str:
-        """The log's name in the landfill: the cluster's, or that of this home."""
+        """The log's name in keys of the object store: the cluster's, or that of this home."""
         from catchment.ingestion.landfill.archiver import cluster_name, edge_name
 
         if not self.is_forwarded:
@@ -152,23 +152,10 @@ class Platform:
     def landfill(self) -> Landfill:
         return self._landfill
 
-    @property
-    def objects_url(self) -> str:
-        return self.config.section(ObjectsSettings).url
-
     def objects(self) -> ObjectStore:
         from catchment.objects.open import open_objects
 
-        return open_objects(self.objects_url, self.home, self.config.section(S3Settings))
-
-    def log_name(self) -> str:
-        """The log's name in keys of the framed lake: that of a log of this machine is made once, a log that many
-        machines share is called by its scheme."""
-        from catchment.ingestion.landfill.archiver import edge_name
-
-        named = self.config.section(FramedSettings).log_name
-        scheme = self.config.section(LogSettings).url.partition(":")[0]
-        return named or (edge_name(self.home) if scheme == "file" else scheme)
+        return open_objects(self.config.section(ObjectsSettings).url, self.home, self.config.section(S3Settings))
 
     def engine(self) -> QueryEngine:
         return self._engine

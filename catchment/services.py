@@ -13,8 +13,8 @@ from catchment.events import Events
 from catchment.health import WARNING, Finding
 from catchment.ingestion.decoder.settings import DecoderSettings
 from catchment.ingestion.edge.settings import EdgeSettings
-from catchment.ingestion.framed.settings import FramedSettings
 from catchment.ingestion.forwarder.settings import ForwarderSettings
+from catchment.ingestion.framed.settings import FramedSettings
 from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings

@@ -13,6 +13,7 @@ from catchment.datasets.record import record_of, selector
 from catchment.framing import Damage
 from catchment.objects.open import open_objects
 from catchment.objects.port import ObjectStore
+from catchment.objects.settings import S3Settings
 
 Decode = Callable[[BinaryIO], Iterable[dict[str, Any]]]
 """Gives the records of a file of a format of one's own."""
@@ -27,14 +28,15 @@ class Damaged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where files are, in words that another process understands: `[objects] url`, and the folder that a relative one
-    is below."""
+    """Where files are, in words that another process understands: `[objects] url`, the folder that a relative one is
+    below, and how S3 is reached."""
 
     url: str
     home: str
+    s3: S3Settings = S3Settings()
 
     def open(self) -> ObjectStore:
-        return open_objects(self.url, Path(self.home))
+        return open_objects(self.url, Path(self.home), self.s3)
 
 
 @dataclass(frozen=True, slots=True)

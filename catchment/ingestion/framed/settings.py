@@ -35,11 +35,6 @@ class FramedSettings:
     cohorts: bool = option(False, "Store a copy for each experiment that a stored document takes part in.")
     cohort_types: tuple[str, ...] = option((), "Types of experiments to copy for; those without a type always are.")
     cohort_blocklist: tuple[str, ...] = option((), "Ids of experiments not to copy for.")
-    log_name: str = option(
-        "",
-        "The log's name in keys; logs that share an object store need different ones. Empty: made once for a log of "
-        "this machine, else the scheme of its URL.",
-    )
     object_age_s: float = option(
         3600.0, "A document waits at most so long for its object to be put.", unit="seconds", minimum=0.1
     )

@@ -214,8 +214,8 @@ class FramedWriter:
             held = self._objects.get(key)
             if held != content and not _is_same(held, content):
                 raise Corrupt(
-                    f"{key}: the store holds other documents under this name; move it away, or give the log another "
-                    "name ([framed] log_name)"
+                    f"{key}: the store holds other documents under this name; move it away, or name another place in "
+                    "[objects] url"
                 )
         del found.parts[key]
         self._at("object_put")
