@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -33,7 +33,7 @@ class Place:
 
     url: str
     home: str
-    s3: S3Settings = S3Settings()
+    s3: S3Settings = field(default_factory=S3Settings)
 
     def open(self) -> ObjectStore:
         return open_objects(self.url, Path(self.home), self.s3)
