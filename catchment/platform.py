@@ -27,6 +27,7 @@ from catchment.ingestion.landfill.settings import LandfillSettings
 from catchment.ingestion.ledger.settings import LedgerSettings
 from catchment.ingestion.limits.settings import LimitSettings
 from catchment.ingestion.loader.settings import LoaderSettings
+from catchment.keyvalue.settings import KeyValueSettings
 from catchment.lake.settings import CatalogSettings, LakeSettings, ObjectsSettings
 from catchment.log.port import Log
 from catchment.log.settings import LogSettings, is_kafka
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from catchment.ingestion.inspection.failures import Failures
     from catchment.ingestion.inspection.receipts import Receipts
     from catchment.ingestion.landfill.shelf import Landfill
+    from catchment.keyvalue.port import KeyValue
     from catchment.lake.tables import Lake
     from catchment.log.kafka.log import KafkaLog
     from catchment.objects.port import ObjectStore
@@ -73,6 +75,7 @@ SECTIONS: dict[str, type] = {
     "catalog": CatalogSettings,
     "lake": LakeSettings,
     "database": DatabaseSettings,
+    "keyvalue": KeyValueSettings,
     "schemas": SchemaSettings,
     "edge": EdgeSettings,
     "forwarder": ForwarderSettings,
@@ -163,6 +166,9 @@ class Platform:
     def database(self) -> Database:
         return self._database
 
+    def keyvalue(self) -> KeyValue:
+        return self._keyvalue
+
     def schemas(self) -> LiveRegistry:
         """The registry that follows its sources."""
         return self._schemas
@@ -245,6 +251,12 @@ class Platform:
 
         self.home.mkdir(parents=True, exist_ok=True)
         return open_database(self.config.section(DatabaseSettings), self.home)
+
+    @cached_property
+    def _keyvalue(self) -> KeyValue:
+        from catchment.keyvalue.open import open_keyvalue
+
+        return open_keyvalue(self.config.section(KeyValueSettings), self.home, self.clock)
 
     @cached_property
     def _landfill(self) -> Landfill:

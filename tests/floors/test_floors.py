@@ -36,7 +36,7 @@ FLOORS = (
         "directories",
         "units",
     },
-    {"log", "objects", "schemas", "lake", "query", "database", "datasets"},
+    {"log", "objects", "schemas", "lake", "query", "database", "datasets", "keyvalue"},
     {"ingestion", "producers"},
     {"dataset", "observation", "services", "platform", "supervisor", "torture", "web", "cli", "__main__"},
 )
