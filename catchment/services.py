@@ -200,7 +200,7 @@ def _run_framed(platform: Platform, number: int, events: Events) -> None:
     schemas.watch()
     writer = FramedWriter(
         settings,
-        settings.log_name or platform.log_name(),
+        platform.log_name(),
         platform.log(),
         platform.objects(),
         lambda: schemas.current,
