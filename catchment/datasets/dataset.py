@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import orjson
 
@@ -115,7 +115,17 @@ class Dataset:
         """The files, ordered by key; the first `limit`."""
         return list(islice(self._found(), limit))
 
-    def records(
+    @overload
+    def records(self, spark: None = None, **options: Any) -> Iterator[dict[str, Any]]: ...
+
+    @overload
+    def records(self, spark: object, **options: Any) -> Any: ...
+
+    def records(self, spark: object = None, **options: Any) -> Any:
+        """The records, read here (`stream`), or as an RDD of this Spark session (`rdd`); `options` are theirs."""
+        return self.stream(**options) if spark is None else self.rdd(spark, **options)
+
+    def stream(
         self,
         *,
         limit: int | None = None,
@@ -136,6 +146,31 @@ class Dataset:
             raise QueryError(f"sample is {sample}, must be from 0 to 1")
         reading = Reading(self.place, dict(self.paths), decode)
         return _read(reading, lambda: self._chosen(limit, sample, seed, summaries), limit, workers)
+
+    def rdd(
+        self,
+        spark: Any,
+        *,
+        group_by: str = "greedy",
+        sample: float = 1.0,
+        seed: int = 42,
+        decode: Decode | None = None,
+        summaries: Sequence[Summary] | None = None,
+    ) -> Any:
+        """The records as an RDD of dicts, of a Spark session or context whose executors have this package and reach the
+        place. Ten groups of files for each of its cores; `group_by` is as `grouped` takes it."""
+        if not 0 <= sample <= 1:
+            raise QueryError(f"sample is {sample}, must be from 0 to 1")
+        context = getattr(spark, "sparkContext", spark)
+        if not hasattr(context, "parallelize"):
+            raise QueryError(
+                f"records of {type(spark).__name__}: must be a SparkSession or SparkContext; pip install "
+                "'pyspark>=4.0', and no Connect session, which has no RDDs"
+            )
+        files = self._chosen(None, sample, seed, summaries)
+        groups = grouped(files, 10 * context.defaultParallelism, group_by)
+        reading = Reading(self.place, dict(self.paths), decode)
+        return context.parallelize(groups, max(len(groups), 1)).flatMap(reading.whole_records)
 
     def table(self, types: Mapping[str, pa.DataType] | None = None, **options: Any) -> Table:
         """The selected values as columns, for everything that reads Arrow; see `catchment/datasets/table.py`."""

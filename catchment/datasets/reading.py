@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -33,7 +34,7 @@ class Place:
 
     url: str
     home: str
-    s3: S3Settings = field(default_factory=S3Settings)
+    s3: S3Settings | None = None
 
     def open(self) -> ObjectStore:
         return open_objects(self.url, Path(self.home), self.s3)
@@ -46,6 +47,14 @@ class Reading:
     place: Place
     paths: Mapping[str, str]
     decode: Decode | None = None
+
+    def whole_records(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """`records` without the damage, which gives a warning."""
+        for record in self.records(keys):
+            if isinstance(record, Damaged):
+                warnings.warn(f"{record.key}: {record.length} bytes belong to no message", stacklevel=2)
+            else:
+                yield record
 
     def records(self, keys: Iterable[str]) -> Iterator[dict[str, Any] | Damaged]:
         """The records of these files in order, one object in memory at a time. Raises Missing, Corrupt, Unavailable."""

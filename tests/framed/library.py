@@ -16,6 +16,9 @@ from tests.framed import barn
 
 DAYS = ("20261123", "20261124", "20261125")
 
+MAIN = [number for number in range(120) if number % 40 < 20]
+"""What `stock` puts into main."""
+
 
 def put(home: Path, key: str, *payloads: bytes) -> None:
     path = home / "objects" / key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 from collections.abc import Iterator
 from datetime import date
@@ -15,12 +16,18 @@ import pytest
 
 import catchment
 from catchment import message
+from catchment.clock import SystemClock
 from catchment.datasets.dataset import Dataset, Summary, grouped
 from catchment.datasets.layout import LAKE
 from catchment.datasets.reading import Place
 from catchment.datasets.record import record_of
 from catchment.errors import Corrupt, Missing, QueryError, Unavailable
+from catchment.events import Events
 from catchment.framing import frame
+from catchment.ingestion.framed.settings import FramedSettings
+from catchment.ingestion.framed.writer import FramedWriter
+from catchment.message import decode
+from tests.buckets import Bucket
 from tests.framed import barn, library
 from tests.framed.library import dataset
 
@@ -29,6 +36,12 @@ from tests.framed.library import dataset
 def home(tmp_path: Path) -> Path:
     library.stock(tmp_path)
     return tmp_path
+
+
+def body_of(payload: bytes) -> bytes:
+    body = decode(payload).first("submission")
+    assert isinstance(body, bytes)
+    return body
 
 
 def numbers(found: Iterator[dict[str, Any]]) -> list[int]:
@@ -214,6 +227,23 @@ def test_a_source_of_2018_is_read_in_all_its_layouts(tmp_path: Path, workers: in
     assert found.source.dimensions[0] == "submissionDate"
     with pytest.raises(Missing, match=r"source 'other': not in sources\.json"):
         Dataset.at(place, "other")
+
+
+def test_a_framed_lake_in_a_bucket_is_written_and_read(tmp_path: Path, bucket: Bucket) -> None:
+    wanted = barn.fill(tmp_path, 20)
+    place = Place(bucket.url, str(tmp_path), bucket.settings)
+    log, _ = barn.open_barn(tmp_path)
+    points = barn.CrashPoints(log, None)
+    registry = barn.write_schemas(tmp_path)
+    events = Events("framed", io.StringIO())
+    settings = FramedSettings(object_age_s=0.1)
+    writer = FramedWriter(settings, "b", log, place.open(), lambda: registry, SystemClock(), events, at=points)
+    points.writer = writer
+    writer.run()
+    log.close()
+    found = Dataset.at(place, "telemetry").where(app="Firefox").select("number")
+    given = sorted(orjson.loads(body_of(one))["number"] for one in wanted)
+    assert sorted(record["number"] for record in found.records(workers=2)) == given
 
 
 def test_groups_are_dealt_as_they_always_were() -> None:

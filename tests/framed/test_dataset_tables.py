@@ -12,9 +12,6 @@ from catchment.errors import QueryError
 from tests.framed import library
 from tests.framed.library import dataset
 
-MAIN = [number for number in range(120) if number % 40 < 20]
-"""What `library.stock` puts into main."""
-
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
@@ -27,7 +24,7 @@ def test_a_relation_is_read_anew_for_each_query(home: Path) -> None:
         dataset(home).where(doctype="main").select("number", system="os.name").duckdb(types={"number": pa.int64()})
     )
     for _ in range(2):
-        assert relation.aggregate("count(*), sum(number), min(system)").fetchall() == [(60, sum(MAIN), "Linux")]
+        assert relation.aggregate("count(*), sum(number), min(system)").fetchall() == [(60, sum(library.MAIN), "Linux")]
 
 
 def test_a_relation_lives_in_the_callers_connection(home: Path) -> None:
