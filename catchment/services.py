@@ -101,6 +101,7 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     from catchment.ingestion.limits.limiter import Limiter
     from catchment.ingestion.loader.former import Former
     from catchment.ingestion.loader.loop import Loader
+    from catchment.ingestion.loader.origin import refuse_another_log
     from catchment.ingestion.loader.upkeep import Upkeep
     from catchment.lake.gatherer import HAS_COMPILED
 
@@ -113,6 +114,7 @@ def _run_loader(platform: Platform, number: int, events: Events) -> None:
     lenient = config.section(DecoderSettings).lenient_namespaces
     limiter = Limiter(config.section(LimitSettings), platform.home / "limits", clock, events, lenient)
     log, lake, schemas = platform.log(), platform.lake(), platform.schemas()
+    refuse_another_log(log, platform.edge_log(), lake)
     schemas.watch()
     former = Former(platform.home, number, events)
     registry = former.start(schemas.current)
