@@ -1,0 +1,3 @@
+"""Fixtures of real servers."""
+
+from tests.engines import kafka_server  # noqa: F401  fixture
