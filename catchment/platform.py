@@ -243,6 +243,7 @@ class Platform:
             self.home,
             self.clock,
             self.events("lake"),
+            self.config.section(S3Settings),
         )
 
     @cached_property

@@ -1,10 +1,9 @@
 """The catalog: which metadata file is the current version of each table.
 
-A commit writes a new metadata file and then moves the table's pointer from the version that it read to the new one,
-in one SQL statement; whoever loses that race gets a conflict and nothing is changed. The pointers are in SQLite, in
-the tables of Iceberg's JDBC catalog, so that pyiceberg's SqlCatalog, Spark and Trino can open the same file. The
-library's own SqlCatalog is not used because it parses the metadata anew for every commit, copies it deeply, and costs
-0.6 s of imports (SQLAlchemy); measured in `docs/lake.md`.
+A commit writes a new metadata file and then moves the table's pointer (`pointers`) from the version that it read to the
+new one, in one statement; whoever loses that race gets a conflict and nothing is changed. The library's own SqlCatalog
+is not used because it parses the metadata anew for every commit, copies it deeply, and costs 0.6 s of imports
+(SQLAlchemy); measured in `docs/lake.md`. Other catalogs are the library's (`library`).
 
 `Catalog` names the four verbs of pyiceberg's catalogs that the lake needs. Metadata files that a commit displaces
 are deleted as the table's properties say.
@@ -12,11 +11,8 @@ are deleted as the table's properties say.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Protocol, cast
 
 from pyiceberg.catalog import Catalog as AnyCatalog
@@ -41,24 +37,11 @@ from pyiceberg.table.update import (
     update_table_metadata,
 )
 
-from catchment.directories import make_directory
-from catchment.journal import write_ahead
-from catchment.lake.files import DurableFiles
+from catchment.lake.files import LakeFiles
+from catchment.lake.pointers import Key, Pointers
 
-NAME = "catchment"
 METADATA_KEPT = 20
 """Metadata files of earlier versions that stay beside the current one."""
-_BUSY_MS = 30_000
-_TABLES = """
-CREATE TABLE IF NOT EXISTS iceberg_tables (
-    catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL, table_name VARCHAR(255) NOT NULL,
-    metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),
-    PRIMARY KEY (catalog_name, table_namespace, table_name));
-CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
-    catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL, property_key VARCHAR(255) NOT NULL,
-    property_value VARCHAR(1000) NOT NULL, PRIMARY KEY (catalog_name, namespace, property_key));
-"""
-_WHERE = "catalog_name = ? AND table_namespace = ? AND table_name = ?"
 
 Requirements = tuple[TableRequirement, ...]
 Updates = tuple[TableUpdate, ...]
@@ -69,7 +52,13 @@ def nothing(point: str) -> None:
 
 
 class Catalog(Protocol):
-    """What the lake asks of a catalog; names and meanings are pyiceberg's, but for `at`, which tests stop at."""
+    """What the lake asks of a catalog; names and meanings are pyiceberg's, but for `at`, which tests stop at. One that
+    does not answer is an OSError."""
+
+    @property
+    def files(self) -> LakeFiles:
+        """Where the files of the tables are."""
+        ...
 
     def create_table(
         self, identifier: str, schema: Schema, partition_spec: PartitionSpec, sort_order: SortOrder, properties: Any
@@ -95,23 +84,18 @@ class Catalog(Protocol):
     def close(self) -> None: ...
 
 
-class SqliteCatalog:
-    """Pointers in a SQLite file (write-ahead log, every change synced). Safe to use from threads and processes."""
+class PointerCatalog:
+    """A catalog of our own: metadata files, and pointers to them. Safe to use from threads and processes."""
 
-    def __init__(self, path: Path, warehouse: str) -> None:
-        """`warehouse` is the location below which tables are made, `file:///…`."""
-        make_directory(path.parent)
+    def __init__(self, pointers: Pointers, files: LakeFiles, warehouse: str) -> None:
+        """`warehouse` is the location below which tables are made, `file:///…` or `s3://…`."""
+        self.files = files
+        self._pointers = pointers
         self._warehouse = warehouse.rstrip("/")
-        self._io = DurableFiles()
-        self._lock = threading.Lock()
-        self._loaded: dict[tuple[str, str], tuple[str, TableMetadata]] = {}
-        self._database = sqlite3.connect(path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
-        write_ahead(self._database, _BUSY_MS / 1000)
-        self._database.executescript(_TABLES)
+        self._loaded: dict[Key, tuple[str, TableMetadata]] = {}
 
     def close(self) -> None:
-        with self._lock:
-            self._database.close()
+        self._pointers.close()
 
     table_name_from = staticmethod(AnyCatalog.table_name_from)  # pyiceberg's Table calls these three
 
@@ -122,12 +106,7 @@ class SqliteCatalog:
         """`commit_table` has deleted it."""
 
     def list_tables(self) -> list[str]:
-        rows = self._execute(
-            "SELECT table_namespace, table_name FROM iceberg_tables WHERE catalog_name = ? "
-            "AND (iceberg_type IS NULL OR iceberg_type = 'TABLE') ORDER BY 1, 2",
-            (NAME,),
-        )
-        return [f"{namespace}.{table}" for namespace, table in rows]
+        return self._pointers.names()
 
     def load_table(self, identifier: str | tuple[str, ...]) -> Table:
         key = _key(identifier)
@@ -137,17 +116,17 @@ class SqliteCatalog:
             if held is not None and held[0] == location:
                 return self._table(key, *held)
             try:
-                self._loaded[key] = (location, FromInputFile.table_metadata(self._io.new_input(location)))
+                self._loaded[key] = (location, FromInputFile.table_metadata(self.files.new_input(location)))
             except FileNotFoundError:
                 before, location = location, self._location(key)
                 if location == before:  # not displaced while we looked: it is lost
                     raise
 
-    def _location(self, key: tuple[str, str]) -> str:
-        rows = self._execute(f"SELECT metadata_location FROM iceberg_tables WHERE {_WHERE}", (NAME, *key))
-        if not rows:
+    def _location(self, key: Key) -> str:
+        location = self._pointers.get(key)
+        if location is None:
             raise NoSuchTableError(f"Table does not exist: {'.'.join(key)}")
-        return str(rows[0][0])
+        return location
 
     def create_table(
         self,
@@ -168,16 +147,9 @@ class SqliteCatalog:
         )
         metadata_location = load_location_provider(location, properties).new_table_metadata_file_location()
         self._write(metadata, metadata_location)
-        try:
-            self._execute(
-                "INSERT OR IGNORE INTO iceberg_namespace_properties VALUES (?, ?, 'exists', 'true')", (NAME, namespace)
-            )
-            self._execute(
-                "INSERT INTO iceberg_tables VALUES (?, ?, ?, ?, NULL, 'TABLE')", (NAME, *key, metadata_location)
-            )
-        except sqlite3.IntegrityError as error:
-            self._io.delete(metadata_location)
-            raise TableAlreadyExistsError(f"Table already exists: {namespace}.{name}") from error
+        if not self._pointers.add(key, metadata_location):
+            self.files.delete(metadata_location)
+            raise TableAlreadyExistsError(f"Table already exists: {namespace}.{name}")
         return self._table(key, metadata_location, metadata)
 
     def commit_table(
@@ -192,14 +164,9 @@ class SqliteCatalog:
         location = provider.new_table_metadata_file_location(_version(current.metadata_location) + 1)
         self._write(metadata, location)
         at("metadata_written")
-        changed = self._change(
-            f"UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ? WHERE {_WHERE} "
-            "AND metadata_location = ?",
-            (location, current.metadata_location, NAME, *key, current.metadata_location),
-        )
-        if changed != 1:
+        if not self._pointers.move(key, current.metadata_location, location):
             with suppress(OSError):  # an orphan that maintenance would delete
-                self._io.delete(location)
+                self.files.delete(location)
             raise CommitFailedException(f"Table has been updated by another process: {'.'.join(key)}")
         at("catalog_updated")
         self._loaded[key] = (location, metadata)
@@ -211,25 +178,17 @@ class SqliteCatalog:
         for entry in before.metadata_log:
             if entry.metadata_file not in kept:
                 with suppress(OSError):  # an orphan that maintenance would delete
-                    self._io.delete(entry.metadata_file)
+                    self.files.delete(entry.metadata_file)
 
     def _table(self, key: tuple[str, str], location: str, metadata: TableMetadata) -> Table:
-        return Table(key, metadata, location, self._io, cast(AnyCatalog, self))
+        return Table(key, metadata, location, cast(FileIO, self.files), cast(AnyCatalog, self))
 
     def _write(self, metadata: TableMetadata, location: str) -> None:
-        with self._io.new_output(location).create() as stream:
+        with self.files.new_output(location).create() as stream:
             stream.write(metadata.model_dump_json(exclude_none=True, by_alias=True).encode())
 
-    def _execute(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._database.execute(statement, values).fetchall()
 
-    def _change(self, statement: str, values: tuple[Any, ...]) -> int:
-        with self._lock:
-            return self._database.execute(statement, values).rowcount
-
-
-def _key(identifier: str | tuple[str, ...]) -> tuple[str, str]:
+def _key(identifier: str | tuple[str, ...]) -> Key:
     parts = tuple(identifier.split(".")) if isinstance(identifier, str) else identifier
     if len(parts) != 2:
         raise NoSuchTableError(f"Table does not exist: {'.'.join(parts)}; names are namespace.table")

@@ -17,7 +17,6 @@ them; what a crash leaves is an orphan for maintenance.
 from __future__ import annotations
 
 import random
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ class Committer:
             return self.catalog.load_table(name)
         except NoSuchTableError as error:
             raise Missing(f"table {name} does not exist; see `catchment tables`") from error
-        except (OSError, sqlite3.Error) as error:
+        except OSError as error:
             raise Unavailable(f"table {name}: its current version cannot be read: {error}") from error
 
     def commit(
@@ -127,7 +126,7 @@ class Committer:
             return True
         except CommitFailedException:
             return False
-        except (OSError, sqlite3.Error, CommitStateUnknownException) as error:
+        except (OSError, CommitStateUnknownException) as error:
             if self._is_there(name, made.snapshot.snapshot_id, error):
                 self.events.warning("lake_commit_found", table=name, after=error)
                 return True
@@ -136,7 +135,7 @@ class Committer:
     def _is_there(self, name: str, snapshot_id: int, error: Exception) -> bool:
         try:
             return self.catalog.load_table(name).snapshot_by_id(snapshot_id) is not None
-        except (OSError, sqlite3.Error) as second:
+        except OSError as second:
             raise Unknown(
                 f"table {name}: commit failed ({error}) and its outcome cannot be read back ({second}); "
                 "read the offsets before repeating"

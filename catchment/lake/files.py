@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from pyiceberg.io import FileIO, InputFile, InputStream, OutputFile, OutputStream
 
@@ -24,12 +24,42 @@ _BUFFER_BYTES = 1024 * 1024
 
 
 def path_of(location: str) -> str:
-    """The path that a location means."""
+    """The path that a location means; that of a bucket stays as it is."""
     return location.removeprefix(SCHEME)
+
+
+class LakeFiles(Protocol):
+    """pyiceberg's file port, and what the lake asks of it beside."""
+
+    def new_input(self, location: str) -> InputFile: ...
+
+    def new_output(self, location: str) -> OutputFile: ...
+
+    def delete(self, location: str | InputFile | OutputFile) -> None: ...
+
+    def listed(self, location: str) -> Iterator[tuple[str, float]]:
+        """All files below a location, each with the time of its last change (s since the epoch)."""
+        ...
+
+    @property
+    def remote(self) -> Any:
+        """The file system (fsspec) that DuckDB opens locations by; None when they are paths of this machine."""
+        ...
 
 
 class DurableFiles(FileIO):
     """pyiceberg's file port over a local directory."""
+
+    def listed(self, location: str) -> Iterator[tuple[str, float]]:
+        for path in Path(path_of(location)).rglob("*"):
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                found = path.stat()
+                if stat.S_ISREG(found.st_mode):
+                    yield f"{SCHEME}{path}", found.st_mtime
+
+    @property
+    def remote(self) -> None:
+        return None
 
     def new_input(self, location: str) -> InputFile:
         return LocalInput(location)
@@ -106,15 +136,6 @@ class DurableStream(OutputStream):
         self, exctype: type[BaseException] | None, excinst: BaseException | None, exctb: TracebackType | None
     ) -> None:
         self.close()
-
-
-def listed(location: str) -> Iterator[tuple[str, float]]:
-    """All files below a location, each with the time of its last change (s since the epoch)."""
-    for path in Path(path_of(location)).rglob("*"):
-        with suppress(FileNotFoundError):  # deleted meanwhile
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode):
-                yield f"{SCHEME}{path}", found.st_mtime
 
 
 def delete_files(io: FileIO, locations: Iterable[str]) -> list[str]:

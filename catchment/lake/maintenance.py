@@ -30,7 +30,7 @@ from catchment.errors import Conflict, Corrupt
 from catchment.lake.catalog import Updates
 from catchment.lake.commit import ATTEMPTS
 from catchment.lake.datafiles import ParquetFile, in_order, new_location, split_of
-from catchment.lake.files import delete_files, listed
+from catchment.lake.files import delete_files
 from catchment.lake.plan import plan
 from catchment.lake.reading import read_all
 from catchment.lake.settings import LakeSettings
@@ -208,7 +208,8 @@ def _rewritten(table: Table, files: list[DataFile]) -> tuple[DataFile, list[str]
 def delete_orphans(lake: Lake, name: str, clock: Clock, settings: LakeSettings) -> tuple[int, list[str]]:
     """Delete old files that no version names. Returns how many, and those that could not go."""
     before_s = clock.time_ns() / 1e9 - settings.orphan_age_s
-    old = {location for location, changed_s in listed(lake.load(name).location()) if changed_s < before_s}
+    listed = lake.catalog.files.listed(lake.load(name).location())
+    old = {location for location, changed_s in listed if changed_s < before_s}
     if not old:
         return 0, []
     orphans = sorted(old - _named(lake.load(name)))

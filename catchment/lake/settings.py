@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from catchment.config import option
 
@@ -10,13 +11,23 @@ _HOUR_S = 3_600.0
 _MIB = 1024 * 1024
 
 
+def _url_rule(url: str) -> str | None:
+    if urlsplit(url).password:
+        return "holds a password, which would be printed; set [catalog] password instead"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogSettings:
     """Section `[catalog]`."""
 
     url: str = option(
-        "sqlite:catalog.db", "Where the names of the tables are: `sqlite:` and a file (relative to the home)."
+        "sqlite:catalog.db",
+        "Where the names of the tables are: `sqlite:` and a file (relative to the home), or "
+        "`postgresql://user@host/database`.",
+        check=_url_rule,
     )
+    password: str = option("", "Password for `postgresql:`; empty asks the server and `~/.pgpass`.", secret=True)
 
 
 @dataclass(frozen=True, slots=True)

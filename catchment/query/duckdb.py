@@ -106,6 +106,9 @@ class DuckdbEngine:
                 "python_enable_replacements": "false",
             },
         )
+        remote = self._lake.catalog.files.remote
+        if remote is not None:  # the limits on paths hold for its files too
+            connection.register_filesystem(remote)
         connection.execute("SET TimeZone = 'UTC'")
         return connection
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from numbered import SCHEMA, make_rows, numbers
 from catchment.errors import Conflict, Fenced, Unavailable
 from catchment.lake import commit as commits
 from catchment.lake.commit import Span
+from catchment.lake.pointers import CatalogAway
 from catchment.lake.tables import Lake
 
 POINTS = (
@@ -124,7 +124,7 @@ def test_an_error_of_the_catalog_is_resolved_by_reading_back(lake: Lake, events:
 
     def breaks(name: str) -> None:
         if name == point:
-            raise sqlite3.OperationalError("disk I/O error")
+            raise CatalogAway("disk I/O error")
 
     if point == "catalog_updated":
         assert lake.commit(TABLE, make_rows(0, 5), {"raw/0": Span(None, 5)}, at=breaks).rows == 5

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import uuid
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import orjson
@@ -34,8 +35,10 @@ from catchment.lake.tables import Lake
 from catchment.log.open import open_log
 from catchment.log.port import Log, TopicPartition
 from catchment.log.settings import LogSettings
+from catchment.objects.settings import S3Settings
 from catchment.schemas.registry import Registry
 from tests import dying
+from tests.buckets import Bucket
 
 PARTITIONS = 2
 START_NS = 1_790_000_000_000_000_000
@@ -136,7 +139,20 @@ def fill(home: Path, log: Log, records: int) -> Expected:
 def open_parts(home: Path) -> tuple[Log, Lake]:
     clock, events = SystemClock(), Events("test", io.StringIO())
     settings = LogSettings(min_free_bytes=0)
-    return open_log(settings, home, clock, events), open_lake(CatalogSettings(), ObjectsSettings(), home, clock, events)
+    catalog, objects, s3 = CatalogSettings(), ObjectsSettings(), S3Settings()
+    if (home / "elsewhere.json").exists():
+        named = json.loads((home / "elsewhere.json").read_text())
+        catalog, objects = CatalogSettings(named["catalog"]), ObjectsSettings(named["objects"])
+        s3 = S3Settings(**named["s3"])
+    return open_log(settings, home, clock, events), open_lake(catalog, objects, home, clock, events, s3)
+
+
+def use(home: Path, catalog: str, bucket: Bucket | None) -> None:
+    """From now on the lake of this home has its catalog at this URL, and its files in the bucket if there is one."""
+    home.mkdir()
+    objects = bucket.url if bucket else ObjectsSettings().url
+    s3 = asdict(bucket.settings) if bucket else {}
+    (home / "elsewhere.json").write_text(json.dumps({"catalog": catalog, "objects": objects, "s3": s3}))
 
 
 class CrashPoints(dying.CrashPoints):
@@ -195,6 +211,7 @@ def run_loader(
     points.loader = loader
     loader.run()
     deduplicator.close()
+    lake.close()
     if journal is not None:
         journal.write_text("\n".join(points.passed))
 
@@ -218,6 +235,7 @@ def check(home: Path, expected: Expected, records: int) -> None:
     )
     assert sorted(found) == sorted(expected.errors)
     log.close()
+    lake.close()
 
 
 def column(lake: Lake, table: str, name: str, ordered: bool = True) -> Sequence[object]:

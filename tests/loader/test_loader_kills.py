@@ -29,10 +29,11 @@ def run_child(home: Path, die_at: int | None, journal: Path | None = None) -> in
 
 
 def prepare(home: Path) -> scene.Expected:
-    home.mkdir()
-    log, _ = scene.open_parts(home)
+    home.mkdir(exist_ok=True)
+    log, lake = scene.open_parts(home)
     expected = scene.fill(home, log, RECORDS)
     log.close()
+    lake.close()
     return expected
 
 

@@ -71,6 +71,9 @@ class Comparison:
     def _changed(self, new: Sequence[str], old: Sequence[str], keys: Sequence[str]) -> dict[str, int]:
         """How many rows that stay under the same key differ in each column."""
         with duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "threads": 2}) as database:
+            remote = self._lake.catalog.files.remote
+            if remote is not None:
+                database.register_filesystem(remote)
             database.execute("SET temp_directory = ?", [str(self._scratch)])
             for view, paths in (("new", new), ("old", old)):
                 listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
