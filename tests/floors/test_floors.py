@@ -42,7 +42,13 @@ FLOORS = (
 )
 """Words, shared ground, stages, assembly: the folders and modules directly in `catchment/` ("" is its own file)."""
 
-NEIGHBOURS = {("lake", "schemas"), ("query", "lake"), ("schemas", "objects"), ("datasets", "objects")}
+NEIGHBOURS = {
+    ("lake", "schemas"),
+    ("lake", "objects"),
+    ("query", "lake"),
+    ("schemas", "objects"),
+    ("datasets", "objects"),
+}
 """Who may import whom on the same floor, where floors keep their parts apart (shared ground and stages)."""
 
 HEAVY = (

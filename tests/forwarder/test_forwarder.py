@@ -22,10 +22,9 @@ from catchment.log.kafka.keys import key_of
 from catchment.log.kafka.log import KafkaLog
 from catchment.log.open import open_log
 from catchment.log.port import TopicPartition
-from tests.engines import free_port, kafka_server
+from tests.engines import free_port
 from tests.forwarder import forwarding
 
-__all__ = ["kafka_server"]
 _children = multiprocessing.get_context("forkserver")
 
 

@@ -13,10 +13,7 @@ from hypothesis import strategies as st
 
 from catchment.errors import BadConfig, Busy, CatchmentError, Closed, Fenced, Missing, TooLarge
 from catchment.log.port import MAX_PAYLOAD_BYTES, Bounds, Consumer, Log, Reader, Record, Retention, TopicPartition
-from tests.engines import kafka_server
 from tests.log.backends import EMBEDDED, NAMES, WITHIN_S, Backend, kafka_backend
-
-__all__ = ["kafka_server"]
 
 RAW = TopicPartition("raw", 0)
 MANY = 1 << 30

@@ -24,10 +24,9 @@ from catchment.log.open import open_edge_log, open_log
 from catchment.log.port import Bounds, Consumer, Record, Retention, TopicPartition
 from catchment.log.settings import LogSettings, retention_of
 from catchment.message import Field, Message, encode
-from tests.engines import free_port, kafka_server
+from tests.engines import free_port
 from tests.log.backends import WITHIN_S, kafka_settings
 
-__all__ = ["kafka_server"]
 RAW = TopicPartition("raw", 0)
 MANY = 1 << 30
 DOCUMENT_ID = "0F3a1c22-7a3b-4c1d-9e8f-0123456789ab"
