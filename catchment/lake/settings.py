@@ -24,7 +24,7 @@ class CatalogSettings:
     url: str = option(
         "sqlite:catalog.db",
         "Where the names of the tables are: `sqlite:` and a file (relative to the home), or "
-        "`postgresql://user@host/database`.",
+        "`postgresql://user@host/database`, or `thrift://host:9083` for a Hive Metastore.",
         check=_url_rule,
     )
     password: str = option("", "Password for `postgresql:`; empty asks the server and `~/.pgpass`.", secret=True)

@@ -43,8 +43,8 @@ FLOORS = (
 """Words, shared ground, stages, assembly: the folders and modules directly in `catchment/` ("" is its own file)."""
 
 NEIGHBOURS = {
-    ("lake", "schemas"),
     ("lake", "objects"),
+    ("lake", "schemas"),
     ("query", "lake"),
     ("schemas", "objects"),
     ("datasets", "objects"),

@@ -46,6 +46,17 @@ def test_a_kill_at_any_point_gives_each_document_once_on_postgresql_and_s3(
     kill_everywhere(tmp_path, postgres_catalog, minio_server)
 
 
+@pytest.mark.engines
+def test_kills_in_a_row_give_each_document_once_on_a_hive_metastore(tmp_path: Path, hive_server: str) -> None:
+    home = tmp_path / "home"
+    scene.use(home, hive_server, None)
+    expected = prepare(home)
+    killed = [run_child(home, die_at) for die_at in (16, 18, 20, 21, 22)]
+    assert -signal.SIGKILL in killed
+    assert run_child(home, None) == 0
+    scene.check(home, expected, RECORDS)
+
+
 def run_child(home: Path, die_at: int | None, journal: Path | None = None) -> int:
     """Run a loader in a process of its own; its exit code (negative: the signal that ended it)."""
     child = _children.Process(target=scene.run_loader, args=(home, die_at, journal, FLUSH_BYTES))
