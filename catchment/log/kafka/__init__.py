@@ -9,7 +9,7 @@
     consumer   `Consumer`: a member of a group
     log        `KafkaLog`
 
-What Kafka does not promise of the port, and what follows (docs/kafka.md, decision 0021):
+What Kafka does not promise of the port, and what follows (docs/kafka.md, decision 0019):
 
 - Two writers of one partition are not kept apart. The owner of `raw/p` in the group `loader` is the one that writes
   the partition `p` of what the loader makes.
