@@ -9,7 +9,8 @@ from prometheus_client import REGISTRY
 
 from catchment.document import Document
 from catchment.events import Events
-from catchment.ingestion.loader.tables import Buffers, Row
+from catchment.ingestion.loader.tables import Buffers, Row, commit
+from catchment.lake.commit import Span
 from catchment.log.port import TopicPartition
 from catchment.schemas.registry import Registry
 from tests.loader import scene
@@ -55,6 +56,26 @@ def test_a_value_that_does_not_fit_is_counted_when_its_rows_are_taken(tmp_path: 
     (pending,) = buffers.take({SOURCE: 1})
     assert pending.rows.column("additional_properties").to_pylist() == ['{"item":5}']
     assert counted() == before + 1
+
+
+def test_partitions_that_a_loader_gets_are_read_from_where_the_table_has_them(tmp_path: Path) -> None:
+    """Another loader had them, and wrote, after this one had asked the table."""
+    buffers, other = buffers_at(tmp_path), TopicPartition("raw", 1)
+    _, lake = scene.open_parts(tmp_path)
+    others = Buffers(lake, Registry.load([tmp_path / "schemas"]), Events("test", io.StringIO()))
+    add(buffers, "order", 0)
+    for number in range(4):
+        document = Document("shop", "order", 1, f"other {number}", 1_000, b"{}", {"item": "thing"})
+        others.add_document(document, other, number)
+    (pending,) = others.take({other: 4})
+    commit(lake, pending, lambda point: None, lambda error: None)
+    buffers.learn([other])
+    late = Document("shop", "order", 1, "late", 1_000, b"{}", {"item": "thing"})
+    assert [buffers.add_document(late, other, offset) is not None for offset in (3, 4)] == [False, True]
+    (pending,) = buffers.take({SOURCE: 1, other: 5})
+    assert pending.spans == {"raw/0": Span(None, 1), "raw/1": Span(4, 5)}
+    commit(lake, pending, lambda point: None, lambda error: None)
+    assert lake.offsets("shop.order_v1") == {"raw/0": 1, "raw/1": 5}
 
 
 def buffers_at(home: Path) -> Buffers:

@@ -321,6 +321,7 @@ class Loader:
         for topic in OUTPUT_TOPICS:
             self._log.create(topic, count)
         self._recorded = None
+        self._buffers.learn(partitions)
         for source in partitions:
             self._outputs[source] = PartitionOutputs(self._log, source.partition)
             self._limiter.assigned(source, self._log.committed(GROUP, source) or 0)

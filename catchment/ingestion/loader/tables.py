@@ -8,7 +8,7 @@ once, because its producer usually waits for a schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -57,6 +57,13 @@ class TableBuffer:
         self.columns = columns
         self._expected: dict[str, int] = dict(recorded)
         self._withdrawn: list[int] = []
+
+    def learn(self, sources: Iterable[TopicPartition], recorded: Mapping[str, int]) -> None:
+        """Go by what the table has recorded of these partitions now. None of their rows may wait."""
+        for source in map(str, sources):
+            self._expected.pop(source, None)
+            if source in recorded:
+                self._expected[source] = recorded[source]
 
     def takes(self, source: TopicPartition, offset: int) -> bool:
         """Whether a row made of this record is new to the table."""
@@ -145,6 +152,11 @@ class Buffers:
         """All rows that wait, by table, with the offsets that their commit records."""
         taken = [(buffer, buffer.take()) for buffer in self._by_table.values() if buffer.columns.rows]
         return [Pending(buffer, rows, buffer.spans(next_offsets)) for buffer, rows in taken if rows.num_rows]
+
+    def learn(self, sources: Sequence[TopicPartition]) -> None:
+        """Ask the tables how far they have partitions that this loader gets: others have written them meanwhile."""
+        for name, buffer in self._by_table.items():
+            buffer.learn(sources, _recorded(self._lake, name))
 
     def forget(self) -> None:
         """Drop what the tables recorded: the owned partitions have changed. Only when nothing waits."""
