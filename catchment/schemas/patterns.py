@@ -49,7 +49,19 @@ def read_pattern(text: Any) -> Pattern | None:
                 return None
         bits = sum(1 << sign for sign in signs)
         parts.append((bits & (1 << 64) - 1, bits >> 64, least, most))
-    return text.startswith("^"), ends, tuple(parts)
+    return None if _is_misread(parts) else (text.startswith("^"), ends, tuple(parts))
+
+
+def _is_misread(parts: list[Part]) -> bool:
+    """Whether a set repeated without end comes again behind optional parts, `a+b?a+`: jsonschema-rs 0.60 finds one such
+    part enough, and its judgement counts."""
+    for at, (*signs, least, most) in enumerate(parts):
+        behind = next((number for number in range(at + 1, len(parts)) if parts[number][2]), at)
+        if behind > at + 1 and least and most < 0:
+            *others, _, most_others = parts[behind]
+            if others == signs and most_others < 0:
+                return True
+    return False
 
 
 def _signs(atom: re.Match[str]) -> set[int] | None:

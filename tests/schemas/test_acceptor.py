@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema_rs
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from catchment.schemas import acceptor as acceptor_module
@@ -138,18 +138,18 @@ def checked(root: Path, documents: int, mutants: int, seed: int) -> tuple[int, i
     return cases, valid, accepted
 
 
-def compare(root: Path) -> None:
+@pytest.fixture(params=["built-in", "real"])
+def root(request: pytest.FixtureRequest) -> Path:
+    if request.param == "built-in":
+        return BUILTIN
+    shared: Path = request.getfixturevalue("shared_data")
+    return shared / "pipeline-schemas" / "schemas"
+
+
+def test_nothing_is_accepted_that_a_schema_refuses(root: Path) -> None:
     cases, valid, accepted = checked(root, documents=4, mutants=30, seed=14)
     assert cases > 1_000
     assert accepted > valid * 0.6 > cases * 0.06, f"{accepted} accepted of {valid} valid of {cases}"
-
-
-def test_nothing_is_accepted_that_a_built_in_schema_refuses() -> None:
-    compare(BUILTIN)
-
-
-def test_nothing_is_accepted_that_a_real_schema_refuses(shared_data: Path) -> None:
-    compare(shared_data / "pipeline-schemas" / "schemas")
 
 
 def test_the_real_examples_are_judged_alike(shared_data: Path) -> None:
@@ -265,6 +265,7 @@ EXPRESSIONS = st.builds(
 
 @settings(max_examples=400, deadline=None)
 @given(EXPRESSIONS, st.lists(st.text("abcd.0_-{ \n\té", max_size=6), min_size=5, max_size=30))
+@example("[a-c]+a*[a-c]+", ["a"] * 5)  # the validator finds it in `a`
 def test_a_plain_pattern_is_found_exactly_where_the_validator_finds_it(expression: str, texts: list[str]) -> None:
     """Both ways: as a key's pattern it also decides which keys are additional."""
     if read_pattern(expression) is None:
