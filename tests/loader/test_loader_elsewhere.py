@@ -43,7 +43,23 @@ def postgres_catalog(postgres_url: str) -> MakeCatalog:
 def test_a_kill_at_any_point_gives_each_document_once_on_postgresql_and_s3(
     tmp_path: Path, postgres_catalog: MakeCatalog, minio_server: Minio
 ) -> None:
-    kill_everywhere(tmp_path, postgres_catalog, minio_server)
+    """Kill a loader at each point, on a lake of its own, and have another one go on; then ask for the rows."""
+    whole, bucket, catalog = tmp_path / "whole", new_bucket(minio_server), postgres_catalog("whole")
+    scene.use(whole, catalog, bucket)
+    expected = prepare(whole)
+    assert run_child(whole, None, whole / "journal") == 0
+    scene.check(whole, expected, RECORDS)
+    assert not list(whole.rglob("*.parquet"))
+    for table, ids in expected.documents.items():
+        assert asked(whole, catalog, bucket, f"SELECT document_id FROM {table} ORDER BY 1") == sorted(ids)
+    passed = [line.split()[0] for line in (whole / "journal").read_text().splitlines()]
+    for point in POINTS:
+        home = tmp_path / point
+        scene.use(home, postgres_catalog(point), new_bucket(minio_server))
+        expected = prepare(home)
+        assert run_child(home, passed.index(point) + 1) == -signal.SIGKILL
+        assert run_child(home, None) == 0
+        scene.check(home, expected, RECORDS)
 
 
 @pytest.mark.engines
@@ -64,26 +80,6 @@ def run_child(home: Path, die_at: int | None, journal: Path | None = None) -> in
     child.join()
     assert child.exitcode is not None
     return child.exitcode
-
-
-def kill_everywhere(folder: Path, make_catalog: MakeCatalog, minio: Minio) -> None:
-    """Kill a loader at each point, on a lake of its own, and have another one go on; then ask for the rows."""
-    whole, bucket, catalog = folder / "whole", new_bucket(minio), make_catalog("whole")
-    scene.use(whole, catalog, bucket)
-    expected = prepare(whole)
-    assert run_child(whole, None, whole / "journal") == 0
-    scene.check(whole, expected, RECORDS)
-    assert not list(whole.rglob("*.parquet"))
-    for table, ids in expected.documents.items():
-        assert asked(whole, catalog, bucket, f"SELECT document_id FROM {table} ORDER BY 1") == sorted(ids)
-    passed = [line.split()[0] for line in (whole / "journal").read_text().splitlines()]
-    for point in POINTS:
-        home = folder / point
-        scene.use(home, make_catalog(point), new_bucket(minio))
-        expected = prepare(home)
-        assert run_child(home, passed.index(point) + 1) == -signal.SIGKILL
-        assert run_child(home, None) == 0
-        scene.check(home, expected, RECORDS)
 
 
 def asked(home: Path, catalog: str, bucket: Bucket, query: str) -> list[str]:

@@ -354,15 +354,17 @@ Batches = list[list[bytes]]
 def test_whatever_is_appended_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, batches: Batches, limit: int
 ) -> None:
-    read_back(EMBEDDED, tmp_path_factory.mktemp("log"), batches, limit)
+    found = read_back(EMBEDDED, tmp_path_factory.mktemp("log"), batches, limit)
+    assert found == [payload for batch in batches for payload in batch]
 
 
 def test_what_is_appended_to_kafka_is_read_back(kafka_server: str, tmp_path: Path) -> None:
     batches = [[b"", b"one"], [], [b"x" * 2000] * 5, [bytes([number]) for number in range(256)]]
-    read_back(kafka_backend(kafka_server), tmp_path, batches, 3)
+    found = read_back(kafka_backend(kafka_server), tmp_path, batches, 3)
+    assert found == [payload for batch in batches for payload in batch]
 
 
-def read_back(backend: Backend, folder: Path, batches: Batches, limit: int) -> None:
+def read_back(backend: Backend, folder: Path, batches: Batches, limit: int) -> list[bytes]:
     log = backend.open(folder)
     log.create("raw", 1)
     writer = log.open_writer(RAW)
@@ -372,5 +374,5 @@ def read_back(backend: Backend, folder: Path, batches: Batches, limit: int) -> N
     found: list[bytes] = []
     while records := reader.read(limit, 3000, 0):
         found += [record.payload for record in records]
-    assert found == [payload for batch in batches for payload in batch]
     log.close()
+    return found
